@@ -1,0 +1,4 @@
+//! Requantization formulas exactly as the named runtimes compute them.
+/// Formula
+#[derive(Clone, Debug)]
+pub enum Formula {}
