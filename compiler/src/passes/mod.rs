@@ -1,0 +1,3 @@
+//! The pipeline, top to bottom.
+
+pub mod lowering;
