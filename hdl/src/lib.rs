@@ -1,1 +1,6 @@
 //! systole-hdl
+
+pub mod cells;
+pub mod engine;
+pub mod stream;
+pub mod timing;

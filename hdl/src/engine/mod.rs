@@ -1,0 +1,5 @@
+//! Layer engines.
+
+pub mod matrix;
+
+pub use matrix::{MatrixSpec, ProductKind};

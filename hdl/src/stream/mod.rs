@@ -1,0 +1,24 @@
+//! Stream blocks: buffers and lane regrouping between stages.
+//!
+//! All follow the four rules of ready/valid streams: a beat moves at the clock edge before which
+//! valid and ready are both high; valid and payload hold until it moves; valid never waits for
+//! ready; ready may move freely.
+
+pub mod fifo;
+pub mod regroup;
+
+pub use fifo::{FifoMemory, FifoSpec};
+pub use regroup::{RegroupError, RegroupSpec};
+
+use crate::timing::EdgeId;
+
+/// The reading end of a stream in a token model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// One token a beat that can be taken.
+    pub data: EdgeId,
+    /// Where one token is given back for every beat taken.
+    pub space: EdgeId,
+    /// Clock edges from taking a beat to the first edge at which its place can be used.
+    pub space_delay: u64,
+}

@@ -1,0 +1,272 @@
+//! Evaluation of a token model, sample by sample.
+
+use super::{ActorId, TokenModel};
+use std::collections::VecDeque;
+
+/// Nothing can fire although the sample is not finished.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("deadlock in sample {sample}: {}", .waiting.iter().map(|w| format!("`{}` waits for {} tokens on `{}`, which holds {}", w.actor, w.need, w.edge, w.have)).collect::<Vec<_>>().join("; "))]
+pub struct Deadlock {
+    /// Sample, counted from 0.
+    pub sample: u64,
+    /// Every actor that is stuck.
+    pub waiting: Vec<Waiting>,
+}
+
+/// A stuck actor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The actor.
+    pub actor: String,
+    /// The first edge it waits on.
+    pub edge: String,
+    /// Tokens it needs there.
+    pub need: u64,
+    /// Tokens there are.
+    pub have: u64,
+}
+
+/// Runs of tokens on one edge: `count` tokens usable from `time`, `time + stride` ...
+#[derive(Clone, Copy, Debug)]
+struct Tokens {
+    time: u64,
+    stride: u64,
+    count: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Queue {
+    runs: VecDeque<Tokens>,
+    held: u64,
+}
+
+impl Queue {
+    fn push(&mut self, tokens: Tokens) {
+        self.held += tokens.count;
+        self.runs.push_back(tokens);
+    }
+
+    /// Edge at which the first `need` tokens are all usable. Runs are in order of time.
+    fn available(&self, need: u64) -> u64 {
+        let mut left = need;
+        let mut latest = 0;
+        for run in &self.runs {
+            let used = run.count.min(left);
+            latest = latest.max(run.time + run.stride * (used - 1));
+            left -= used;
+            if left == 0 {
+                break;
+            }
+        }
+        latest
+    }
+
+    fn consume(&mut self, mut count: u64) {
+        self.held -= count;
+        while count > 0 {
+            let Some(front) = self.runs.front_mut() else { return };
+            let used = front.count.min(count);
+            front.count -= used;
+            front.time += front.stride * used;
+            count -= used;
+            if front.count == 0 {
+                self.runs.pop_front();
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct ActorState {
+    phase: usize,
+    fired: u64,
+    round: u64,
+    /// First edge at which the actor may fire again.
+    ready: u64,
+}
+
+/// Clock edges of one sample at one actor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First firing.
+    pub first: u64,
+    /// Last firing.
+    pub last: u64,
+}
+
+/// A token model under evaluation. Edges are counted from 1, the first after reset.
+pub struct Run<'m> {
+    model: &'m TokenModel,
+    queues: Vec<Queue>,
+    actors: Vec<ActorState>,
+    /// `[actor][sample]`.
+    spans: Vec<Vec<Span>>,
+    /// `[actor]`: every firing, where asked for.
+    firings: Vec<Option<Vec<u64>>>,
+    samples: u64,
+}
+
+impl TokenModel {
+    /// Starts an evaluation: source always valid, sinks always ready.
+    pub fn start(&self) -> Run<'_> {
+        let queue = |edge: &super::Edge| {
+            let mut queue = Queue::default();
+            if edge.initial > 0 {
+                queue.push(Tokens { time: 1, stride: 0, count: edge.initial });
+            }
+            queue
+        };
+        Run {
+            model: self,
+            queues: self.edges.iter().map(queue).collect(),
+            actors: vec![ActorState { phase: 0, fired: 0, round: 0, ready: 1 }; self.actors.len()],
+            spans: vec![Vec::new(); self.actors.len()],
+            firings: vec![None; self.actors.len()],
+            samples: 0,
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Keeps every firing of `actor` from now on.
+    pub fn record(&mut self, actor: ActorId) {
+        self.firings[actor.0] = Some(Vec::new());
+    }
+
+    /// Every firing of a recorded actor.
+    pub fn firings(&self, actor: ActorId) -> &[u64] {
+        self.firings[actor.0].as_deref().unwrap_or(&[])
+    }
+
+    /// First and last firing of each finished sample at an actor.
+    pub fn spans(&self, actor: ActorId) -> &[Span] {
+        &self.spans[actor.0]
+    }
+
+    /// Runs one more sample from the source through every actor.
+    ///
+    /// # Errors
+    /// If the sample cannot be finished, with every actor that waits.
+    pub fn sample(&mut self) -> Result<(), Deadlock> {
+        self.samples += 1;
+        loop {
+            let mut moved = false;
+            for actor in 0..self.actors.len() {
+                moved |= self.advance(actor);
+            }
+            if !moved {
+                break;
+            }
+        }
+        if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary() {
+            return Ok(());
+        }
+        Err(self.deadlock())
+    }
+
+    fn at_boundary(&self) -> bool {
+        let done = |(index, state): (usize, &ActorState)| {
+            state.round == self.samples * self.model.actors[index].rounds_per_sample
+        };
+        self.actors.iter().enumerate().all(done)
+    }
+
+    /// Fires `actor` as often as it can within the samples released; whether it fired at all.
+    fn advance(&mut self, actor: usize) -> bool {
+        let program = &self.model.actors[actor];
+        let state = &mut self.actors[actor];
+        let last_round = self.samples * program.rounds_per_sample;
+        let mut moved = false;
+        while state.round < last_round {
+            let phase = &program.round[state.phase];
+            if phase.takes.iter().any(|take| self.queues[take.edge.0].held < take.need) {
+                break;
+            }
+            let time =
+                phase.takes.iter().map(|take| self.queues[take.edge.0].available(take.need)).fold(state.ready, u64::max);
+            for take in &phase.takes {
+                self.queues[take.edge.0].consume(take.consume);
+            }
+            for give in phase.gives.iter().filter(|give| give.count > 0) {
+                self.queues[give.edge.0].push(Tokens { time: time + give.delay, stride: give.stride, count: give.count });
+            }
+            let spans = &mut self.spans[actor];
+            if state.round % program.rounds_per_sample == 0 && state.phase == 0 && state.fired == 0 {
+                spans.push(Span { first: time, last: time });
+            }
+            if let Some(span) = spans.last_mut() {
+                span.last = time;
+            }
+            if let Some(firings) = &mut self.firings[actor] {
+                firings.push(time);
+            }
+            state.ready = time + phase.cycles;
+            state.fired += 1;
+            if state.fired == phase.repeat {
+                state.fired = 0;
+                state.phase += 1;
+                if state.phase == program.round.len() {
+                    state.phase = 0;
+                    state.round += 1;
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn deadlock(&self) -> Deadlock {
+        let mut waiting = Vec::new();
+        for (program, state) in self.model.actors.iter().zip(&self.actors) {
+            if state.round == self.samples * program.rounds_per_sample {
+                continue;
+            }
+            let short = program.round[state.phase].takes.iter().find(|take| self.queues[take.edge.0].held < take.need);
+            if let Some(take) = short {
+                waiting.push(Waiting {
+                    actor: program.name.clone(),
+                    edge: self.model.edges[take.edge.0].name.clone(),
+                    need: take.need,
+                    have: self.queues[take.edge.0].held,
+                });
+            }
+        }
+        Deadlock { sample: self.samples - 1, waiting }
+    }
+
+    /// The future-determining state after a sample, relative to the first edge at which the source
+    /// may fire again: whatever became usable before that edge is equivalent.
+    pub(super) fn state(&self) -> (u64, Vec<u64>) {
+        let origin = self.actors[0].ready;
+        let relative = |time: u64| time.saturating_sub(origin);
+        let mut state: Vec<u64> = self.actors.iter().map(|actor| relative(actor.ready)).collect();
+        for queue in &self.queues {
+            state.push(queue.held);
+            for run in &queue.runs {
+                if run.stride == 0 || run.time + run.stride * (run.count - 1) <= origin {
+                    let last = relative(run.time + run.stride * (run.count - 1));
+                    push_run(&mut state, last, 0, run.count);
+                } else {
+                    let early = if run.time <= origin { (origin - run.time) / run.stride } else { 0 };
+                    if early > 0 {
+                        push_run(&mut state, 0, 0, early);
+                    }
+                    push_run(&mut state, relative(run.time + run.stride * early), run.stride, run.count - early);
+                }
+            }
+        }
+        (origin, state)
+    }
+}
+
+/// Appends a run, merged with an equal run before it, so that equal states look equal.
+fn push_run(state: &mut Vec<u64>, time: u64, stride: u64, count: u64) {
+    const MARK: u64 = u64::MAX;
+    if let [.., MARK, last_time, last_stride, last_count] = state.as_mut_slice() {
+        if *last_time == time && *last_stride == 0 && stride == 0 {
+            *last_count += count;
+            return;
+        }
+    }
+    state.extend([MARK, time, stride, count]);
+}

@@ -1,0 +1,140 @@
+//! Steady state of a token model: exact interval and latency.
+
+use super::{ActorId, Deadlock, TokenModel};
+use std::collections::HashMap;
+
+/// Exact figures of a design whose source is always valid and whose sink is always ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Steady {
+    /// Samples after which the pattern repeats.
+    pub period_samples: u64,
+    /// Cycles of one period.
+    pub period_cycles: u64,
+    /// Samples before the pattern begins.
+    pub warm_up_samples: u64,
+}
+
+impl Steady {
+    /// Whether a sample takes at most `cycles` on average.
+    pub fn is_within(&self, cycles: u64) -> bool {
+        self.period_cycles <= cycles * self.period_samples
+    }
+
+    /// The interval in cycles a sample: a whole number or a reduced fraction `p/q`.
+    pub fn interval(&self) -> String {
+        let divisor = gcd(self.period_cycles, self.period_samples);
+        match self.period_samples / divisor {
+            1 => (self.period_cycles / divisor).to_string(),
+            samples => format!("{}/{samples}", self.period_cycles / divisor),
+        }
+    }
+}
+
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 {
+        a
+    } else {
+        gcd(b, a % b)
+    }
+}
+
+/// Why there is no steady state.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SteadyError {
+    /// The design stops.
+    #[error(transparent)]
+    Deadlock(#[from] Deadlock),
+    /// The pattern does not repeat within the samples tried.
+    #[error("no periodic pattern within {0} samples")]
+    Aperiodic(u64),
+}
+
+impl TokenModel {
+    /// Runs samples until the state after one equals the state after an earlier one: from then on
+    /// everything repeats, by construction.
+    ///
+    /// # Errors
+    /// If the design stops, or no state recurs within `limit` samples.
+    pub fn steady(&self, limit: u64) -> Result<Steady, SteadyError> {
+        let mut run = self.start();
+        let mut seen: HashMap<Vec<u64>, (u64, u64)> = HashMap::new();
+        for sample in 1..=limit {
+            run.sample()?;
+            let (origin, state) = run.state();
+            if let Some(&(before, then)) = seen.get(&state) {
+                return Ok(Steady {
+                    period_samples: sample - before,
+                    period_cycles: origin - then,
+                    warm_up_samples: before,
+                });
+            }
+            seen.insert(state, (sample, origin));
+        }
+        Err(SteadyError::Aperiodic(limit))
+    }
+
+    /// Cycles from the first firing of `source` to the last of `sink`, for one sample alone.
+    ///
+    /// # Errors
+    /// If the design stops.
+    pub fn latency(&self, source: ActorId, sink: ActorId) -> Result<u64, Deadlock> {
+        let mut run = self.start();
+        run.sample()?;
+        Ok(run.spans(sink)[0].last - run.spans(source)[0].first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Give, Phase, Take};
+    use super::*;
+
+    /// Source -> FIFO of `depth` -> server that needs `service` cycles a beat.
+    fn queue(depth: u64, service: u64, beats: u64) -> (TokenModel, ActorId, ActorId) {
+        let mut model = TokenModel::new();
+        let data = model.edge("data", 0);
+        let space = model.edge("space", depth);
+        let source = model.actor(
+            "source",
+            vec![Phase {
+                repeat: beats,
+                takes: vec![Take { edge: space, need: 1, consume: 1 }],
+                gives: vec![Give { edge: data, count: 1, delay: 1, stride: 0 }],
+                cycles: 1,
+            }],
+            1,
+        );
+        let sink = model.actor(
+            "sink",
+            vec![Phase {
+                repeat: beats,
+                takes: vec![Take { edge: data, need: 1, consume: 1 }],
+                gives: vec![Give { edge: space, count: 1, delay: 1, stride: 0 }],
+                cycles: service,
+            }],
+            1,
+        );
+        (model, source, sink)
+    }
+
+    #[test]
+    fn a_two_entry_buffer_passes_a_beat_a_cycle_and_a_one_entry_buffer_every_other_cycle() {
+        let (model, source, sink) = queue(2, 1, 10);
+        assert_eq!(model.steady(100).unwrap().interval(), "10");
+        assert_eq!(model.latency(source, sink), Ok(10));
+        assert_eq!(queue(1, 1, 10).0.steady(100).unwrap().interval(), "20");
+    }
+
+    #[test]
+    fn the_slowest_server_sets_the_interval_once_the_buffer_is_full() {
+        let steady = queue(7, 3, 4).0.steady(100).unwrap();
+        assert_eq!(steady.interval(), "12");
+        assert!(steady.warm_up_samples > 1);
+    }
+
+    #[test]
+    fn a_buffer_without_entries_is_reported_as_deadlock_with_both_ends() {
+        let error = queue(0, 1, 1).0.steady(10).unwrap_err();
+        assert!(error.to_string().contains("`source` waits for 1 tokens on `space`, which holds 0"), "{error}");
+    }
+}
