@@ -5,10 +5,14 @@
 //! ready; ready may move freely.
 
 pub mod fifo;
+mod fifo_rtl;
 pub mod regroup;
+mod regroup_rtl;
 
 pub use fifo::{FifoMemory, FifoSpec};
 pub use regroup::{RegroupError, RegroupSpec};
+pub(crate) use regroup_rtl::bits_for;
+pub use regroup_rtl::RegroupBuildError;
 
 use crate::timing::EdgeId;
 

@@ -1,7 +1,7 @@
 //! Lane regrouping: a stream of `in_lanes` elements a beat becomes one of `out_lanes`.
 
 use super::StreamEnd;
-use crate::timing::{Give, Phase, Take, TokenModel};
+use crate::timing::{EdgeId, Give, Phase, Take, TokenModel};
 
 /// Regroups the lanes of a stream, and its pixels where input and output differ in shape.
 ///
@@ -133,16 +133,24 @@ impl RegroupSpec {
         Ok(Some(most))
     }
 
-    /// Fills at which an input beat can be written, given `slots`.
-    pub(crate) fn write_offsets(&self, slots: usize, added: &[usize]) -> Vec<usize> {
-        let most = added.iter().copied().max().unwrap_or(0);
+    /// Look-up tables of the block behind an engine whose groups come `spacing` cycles apart: one
+    /// a bit for each slot, and half a one for each place that each input bit can be written to.
+    /// None if the output cannot keep up.
+    pub fn unstalled_cost(&self, spacing: u64) -> Option<u64> {
+        let (added, slots) = (self.added().ok()?, self.slots_unstalled(spacing).ok()??);
+        let places = self.write_offsets(slots - added.iter().copied().min()?, &added).len();
+        Some(u64::from(self.element_bits) * (slots + self.in_lanes * places / 2) as u64)
+    }
+
+    /// Fills of at most `limit` at which an input beat can be written.
+    pub(crate) fn write_offsets(&self, limit: usize, added: &[usize]) -> Vec<usize> {
         let mut residues = std::collections::BTreeSet::new();
         let mut sum = 0;
         for &add in added {
             residues.insert(sum % self.out_lanes);
             sum += add;
         }
-        (0..=slots.saturating_sub(most)).filter(|fill| residues.contains(&(fill % self.out_lanes))).collect()
+        (0..=limit).filter(|fill| residues.contains(&(fill % self.out_lanes))).collect()
     }
 
     /// Timing: the accepting side. Returns the elements held, `(edge, space edge)`.
@@ -173,6 +181,19 @@ impl RegroupSpec {
         Elements { held: elements, space: Some(space) }
     }
 
+    /// Timing: the accepting side where it is always ready. Each token on `input` is a beat.
+    pub(crate) fn take_unstalled(&self, model: &mut TokenModel, input: EdgeId, added: &[usize], rounds_per_sample: u64) -> Elements {
+        let elements = model.edge("result elements", 0);
+        let phase = |add: usize| Phase {
+            repeat: 1,
+            takes: vec![Take { edge: input, need: 1, consume: 1 }],
+            gives: vec![Give { edge: elements, count: add as u64, delay: 1, stride: 0 }],
+            cycles: 1,
+        };
+        model.actor("result buffer input", added.iter().map(|&add| phase(add)).collect(), rounds_per_sample);
+        Elements { held: elements, space: None }
+    }
+
     /// Timing: the offering side, an actor that fires at every output beat with further `takes`
     /// and `gives`.
     pub(crate) fn give_from(
@@ -195,6 +216,25 @@ impl RegroupSpec {
         model.actor("regroup output", vec![phase], rounds_per_sample);
     }
 
+    /// Timing of the whole block behind `input`: an actor that fires at every output beat of a
+    /// sample of `elements`, with further `takes` and `gives`.
+    ///
+    /// # Errors
+    /// As [`RegroupSpec::added`].
+    pub fn add_to(
+        &self,
+        model: &mut TokenModel,
+        input: StreamEnd,
+        elements: usize,
+        takes: &[Take],
+        gives: &[Give],
+    ) -> Result<(), RegroupError> {
+        let rounds = self.rounds_per_sample(elements);
+        let held = self.take_into(model, input, self.slots()?, &self.added()?, rounds);
+        self.give_from(model, held, rounds, takes, gives);
+        Ok(())
+    }
+
     /// Rounds that a sample of `elements` takes.
     pub(crate) fn rounds_per_sample(&self, elements: usize) -> u64 {
         (elements / self.round_elements()) as u64
@@ -205,9 +245,9 @@ impl RegroupSpec {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Elements {
     /// One token an element.
-    pub held: crate::timing::EdgeId,
+    pub held: EdgeId,
     /// One token a free slot; none where the block is always ready.
-    pub space: Option<crate::timing::EdgeId>,
+    pub space: Option<EdgeId>,
 }
 
 fn gcd(a: usize, b: usize) -> usize {

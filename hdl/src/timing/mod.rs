@@ -24,6 +24,13 @@ pub struct EdgeId(usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ActorId(usize);
 
+impl ActorId {
+    /// The actor that will be added to `model` next.
+    pub fn next(model: &TokenModel) -> ActorId {
+        ActorId(model.actors.len())
+    }
+}
+
 /// Waits for tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Take {
@@ -111,7 +118,8 @@ impl TokenModel {
         assert!(rounds_per_sample > 0 && !round.is_empty(), "actor `{name}` never fires");
         for phase in &round {
             assert!(phase.repeat > 0 && phase.cycles > 0, "actor `{name}` has an empty phase");
-            assert!(phase.takes.iter().all(|take| take.consume <= take.need), "actor `{name}` takes unseen tokens");
+            let sound = |take: &Take| take.need > 0 && take.consume <= take.need;
+            assert!(phase.takes.iter().all(sound), "actor `{name}` takes unseen tokens");
         }
         self.actors.push(Actor { name, round, rounds_per_sample });
         ActorId(self.actors.len() - 1)

@@ -104,11 +104,19 @@ pub struct Run<'m> {
     /// `[actor]`: every firing, where asked for.
     firings: Vec<Option<Vec<u64>>>,
     samples: u64,
+    /// Least distance of samples at the source, in cycles.
+    pace: u64,
 }
 
 impl TokenModel {
     /// Starts an evaluation: source always valid, sinks always ready.
     pub fn start(&self) -> Run<'_> {
+        self.start_paced(0)
+    }
+
+    /// Starts an evaluation in which the source offers sample n no earlier than n * `pace` cycles
+    /// after the first.
+    pub fn start_paced(&self, pace: u64) -> Run<'_> {
         let queue = |edge: &super::Edge| {
             let mut queue = Queue::default();
             if edge.initial > 0 {
@@ -123,6 +131,7 @@ impl TokenModel {
             spans: vec![Vec::new(); self.actors.len()],
             firings: vec![None; self.actors.len()],
             samples: 0,
+            pace,
         }
     }
 }
@@ -182,6 +191,10 @@ impl Run<'_> {
             if phase.takes.iter().any(|take| self.queues[take.edge.0].held < take.need) {
                 break;
             }
+            let begins = state.round % program.rounds_per_sample == 0 && state.phase == 0 && state.fired == 0;
+            if actor == 0 && begins {
+                state.ready = state.ready.max(1 + (self.samples - 1) * self.pace);
+            }
             let time =
                 phase.takes.iter().map(|take| self.queues[take.edge.0].available(take.need)).fold(state.ready, u64::max);
             for take in &phase.takes {
@@ -191,7 +204,7 @@ impl Run<'_> {
                 self.queues[give.edge.0].push(Tokens { time: time + give.delay, stride: give.stride, count: give.count });
             }
             let spans = &mut self.spans[actor];
-            if state.round % program.rounds_per_sample == 0 && state.phase == 0 && state.fired == 0 {
+            if begins {
                 spans.push(Span { first: time, last: time });
             }
             if let Some(span) = spans.last_mut() {
@@ -240,6 +253,7 @@ impl Run<'_> {
         let origin = self.actors[0].ready;
         let relative = |time: u64| time.saturating_sub(origin);
         let mut state: Vec<u64> = self.actors.iter().map(|actor| relative(actor.ready)).collect();
+        state.push(relative(1 + self.samples * self.pace));
         for queue in &self.queues {
             state.push(queue.held);
             for run in &queue.runs {

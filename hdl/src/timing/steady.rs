@@ -56,7 +56,21 @@ impl TokenModel {
     /// # Errors
     /// If the design stops, or no state recurs within `limit` samples.
     pub fn steady(&self, limit: u64) -> Result<Steady, SteadyError> {
-        let mut run = self.start();
+        self.steady_paced(0, limit)
+    }
+
+    /// Whether the design keeps up with one sample every `interval` cycles for ever. Pacing the
+    /// source makes the pattern settle within a few samples, where a free run first fills every
+    /// buffer; both have the same greatest rate, since the model is max-plus linear.
+    ///
+    /// # Errors
+    /// If the design stops, or no state recurs within `limit` samples.
+    pub fn sustains(&self, interval: u64, limit: u64) -> Result<bool, SteadyError> {
+        Ok(self.steady_paced(interval, limit)?.is_within(interval))
+    }
+
+    fn steady_paced(&self, pace: u64, limit: u64) -> Result<Steady, SteadyError> {
+        let mut run = self.start_paced(pace);
         let mut seen: HashMap<Vec<u64>, (u64, u64)> = HashMap::new();
         for sample in 1..=limit {
             run.sample()?;
@@ -71,6 +85,14 @@ impl TokenModel {
             seen.insert(state, (sample, origin));
         }
         Err(SteadyError::Aperiodic(limit))
+    }
+
+    /// Cycles a sample of the slowest actor: no design is faster.
+    pub fn bound(&self) -> u64 {
+        let cycles = |(_, actor): (ActorId, &super::Actor)| {
+            actor.round.iter().map(|phase| phase.repeat * phase.cycles).sum::<u64>() * actor.rounds_per_sample
+        };
+        self.actors().map(cycles).max().unwrap_or(0)
     }
 
     /// Cycles from the first firing of `source` to the last of `sink`, for one sample alone.

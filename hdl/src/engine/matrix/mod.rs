@@ -1,5 +1,10 @@
 //! The matrix engine: PE x SIMD multipliers in a systolic chain, one accumulator a PE.
 
+mod control;
+mod hop;
+
+pub(crate) use control::{delay, ControlSpec};
+
 use crate::cells::Cells;
 use crate::stream::regroup::Elements;
 use crate::stream::StreamEnd;
@@ -92,6 +97,17 @@ impl MatrixSpec {
         }
     }
 
+    /// Whether array rows beyond the last output channel hold other than 0 in the last group.
+    pub fn idle_rows_are_dirty(&self) -> bool {
+        self.outputs % self.pe != 0
+            && match self.product_kind() {
+                ProductKind::Xnor => true,
+                // A bipolar weight has no 0.
+                ProductKind::AddSubtract => self.weight == IntType::Bipolar,
+                ProductKind::Multiply | ProductKind::SignedWeight => false,
+            }
+    }
+
     /// Lanes of a full hop.
     pub fn hop_lanes(&self) -> usize {
         match self.product_kind() {
@@ -116,9 +132,11 @@ impl MatrixSpec {
         u64::from(usize::BITS - (self.hop_lanes() - 1).leading_zeros())
     }
 
-    /// Entries of the replay buffer: two pixels, and those that the last hop has yet to read.
+    /// Entries of the replay buffer: two pixels (two entries where nothing is replayed), and those
+    /// that the last hop has yet to read.
     pub fn replay_depth(&self) -> usize {
-        2 * self.folds() + self.hops() - 1
+        let held = if self.groups() == 1 { 1 } else { self.folds() };
+        2 * held + self.hops() - 1
     }
 
     /// Bits of the replay buffer.

@@ -1,0 +1,98 @@
+//! The design's Verilog and ROM images.
+
+use crate::dataflow::{DataflowGraph, Node, PORT_BUFFER_DEPTH};
+use crate::diagnostic::CompileError;
+use systole_hdl::top::{PortSpec, TopSpec};
+use systole_hdl::typed;
+
+/// Text of the hardware.
+pub struct Hardware {
+    /// Name of the top module.
+    pub top: String,
+    /// Path under `rtl/` and text, in a fixed order: Verilog leaves first, ROM images, `files.f`.
+    pub files: Vec<(String, String)>,
+    /// Hash of the Verilog, 128 bits in hexadecimal.
+    pub structure_hash: String,
+    /// Hash of the ROM images, 128 bits in hexadecimal.
+    pub parameter_hash: String,
+}
+
+/// Builds every module of the design.
+///
+/// # Errors
+/// If a module breaks a guarantee of the typed layer: our bug.
+pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
+    let internal = |cause: String| CompileError::Internal { pass: "emit_verilog", cause };
+    let spec = top(design).ok_or_else(|| internal("the design is not a chain between two ports".into()))?;
+    let module = spec.module().map_err(|error| internal(error.to_string()))?;
+    let verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;
+    let images = typed::rom_images(&module);
+    let mut files = Vec::new();
+    let mut list = String::new();
+    let mut structure = blake3::Hasher::new();
+    for file in verilog {
+        let path = format!("{}.v", file.module);
+        list.push_str(&path);
+        list.push('\n');
+        structure.update(file.text.as_bytes());
+        files.push((path, file.text));
+    }
+    let mut parameters = blake3::Hasher::new();
+    for (name, text) in images {
+        parameters.update(name.as_bytes()).update(text.as_bytes());
+        files.push((format!("rom/{name}"), text));
+    }
+    files.push(("files.f".into(), list));
+    let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex()[..32].to_string();
+    Ok(Hardware {
+        top: spec.name,
+        files,
+        structure_hash: digest(structure),
+        parameter_hash: digest(parameters),
+    })
+}
+
+/// The design as a top module.
+fn top(design: &DataflowGraph) -> Option<TopSpec> {
+    let order = design.order();
+    let (first, last) = (*order.first()?, *order.last()?);
+    let (input, output) = (design.channel_out_of(first)?, design.channel_into(last)?);
+    let Node::Output(port) = &design.graph[last] else { return None };
+    let mut stages = Vec::new();
+    for &index in &order {
+        if let Node::Stage(stage) = &design.graph[index] {
+            stages.push((stage.spec.clone(), design.channel_out_of(index)?.name.clone()));
+        }
+    }
+    let spec = |channel: &crate::dataflow::Channel, lanes: usize| PortSpec {
+        element: channel.tensor.element,
+        lanes,
+        channels: channel.tensor.channels(),
+        pixels: channel.tensor.pixels(),
+    };
+    Some(TopSpec {
+        name: design.name.clone(),
+        comments: vec![
+            format!("Design `{}`, bit-exact to profile {}.", design.name, design.profile),
+            format!("{} stages, {} multipliers.", stages.len(), design.multipliers()),
+            format!(
+                "Input: {} x {} elements of {}, {} a beat. Output: {} x {} elements of {}, {} a beat.",
+                input.tensor.pixels(),
+                input.tensor.channels(),
+                input.tensor.element,
+                input.lanes,
+                output.tensor.pixels(),
+                output.tensor.channels(),
+                output.tensor.element,
+                port.lanes
+            ),
+        ],
+        cells: design.cells,
+        input: spec(input, input.lanes),
+        input_stream: input.name.clone(),
+        stages,
+        output: spec(output, port.lanes),
+        output_regroup: design.output_regroup(last),
+        port_buffer_depth: PORT_BUFFER_DEPTH,
+    })
+}

@@ -1,0 +1,198 @@
+//! The manifest of a design.
+
+use super::Hardware;
+use crate::dataflow::{Channel, DataflowGraph, Figures, Node, PORT_BUFFER_DEPTH};
+use crate::diagnostic::CompileError;
+use crate::quant::QuantTensor;
+use systole_bundle::manifest::{Border, Device, Fifo, Manifest, Predicted, Stage, Tensor, Totals, FORMAT};
+use systole_bundle::{Stream, StreamKind};
+use systole_hdl::stream::FifoSpec;
+
+/// Describes a design.
+///
+/// # Errors
+/// If a stage's streams cannot be regrouped, which `verify` excludes.
+pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) -> Result<Manifest, CompileError> {
+    let mut streams = Vec::new();
+    let mut tensors: Vec<Tensor> = Vec::new();
+    let mut stages = Vec::new();
+    let mut fifos = Vec::new();
+    let (mut input_border, mut output_border) = (Vec::new(), Vec::new());
+    for index in design.order() {
+        let (read, written) = (design.channel_into(index), design.channel_out_of(index));
+        match &design.graph[index] {
+            Node::Input(port) => {
+                let Some(channel) = written else { continue };
+                tensors.push(tensor(&channel.tensor));
+                streams.push(port_stream(channel, channel.lanes, StreamKind::Input, None, consumers(design, index)));
+                streams.push(inner_stream(channel, None, consumers(design, index)));
+                fifos.push(fifo(design, &channel.name, PORT_BUFFER_DEPTH, channel.beat_bits()));
+                input_border.push(border(&channel.tensor, &port.border));
+            }
+            Node::Output(port) => {
+                let Some(channel) = read else { continue };
+                let producer = producer(design, index);
+                streams.push(port_stream(channel, port.lanes, StreamKind::Output, producer, Vec::new()));
+                output_border.push(border(&channel.tensor, &port.border));
+            }
+            Node::Stage(stage) => {
+                let Some(channel) = written else { continue };
+                let figures = stage
+                    .figures()
+                    .map_err(|error| CompileError::Internal { pass: "emit_manifest", cause: error.to_string() })?;
+                tensors.push(tensor(&channel.tensor));
+                streams.push(inner_stream(channel, Some(stage.name.clone()), consumers(design, index)));
+                fifos.push(fifo(design, &channel.name, stage.spec.fifo_depth, stage.spec.fifo().width));
+                stages.push(Stage {
+                    name: stage.name.clone(),
+                    op: stage.op.into(),
+                    engine: "matrix".into(),
+                    output: stage.output.name.clone(),
+                    folding: figures.folding,
+                    pe: figures.pe,
+                    simd: figures.simd,
+                    multipliers: figures.multipliers,
+                    requantize_multipliers: figures.requantize_multipliers,
+                    requantizer: form_name(&stage.spec.requantize.form).into(),
+                    macs: stage.macs,
+                    cycles: figures.cycles,
+                    busy_cycles: figures.busy_cycles,
+                    memory_bits: figures.memory_bits,
+                    weight_bits: figures.weight_bits,
+                    accumulator_bits: stage.spec.matrix.accumulator_bits,
+                });
+            }
+        }
+    }
+    let totals = Totals {
+        macs: design.macs(),
+        multipliers: design.multipliers(),
+        requantize_multipliers: stages.iter().map(|stage| stage.requantize_multipliers).sum(),
+        fifo_bits: design.fifo_bits(),
+        weight_bits: stages.iter().map(|stage| stage.weight_bits).sum(),
+        budget: design.budget,
+    };
+    Ok(Manifest {
+        format: FORMAT,
+        generator: format!("systole {}", env!("CARGO_PKG_VERSION")),
+        design: design.name.clone(),
+        profile: design.profile.name().into(),
+        structure_hash: hardware.structure_hash.clone(),
+        parameter_hash: hardware.parameter_hash.clone(),
+        register_map: None,
+        devices: vec![Device { name: "device0".into(), top: hardware.top.clone() }],
+        tensors,
+        streams,
+        input_border,
+        output_border,
+        stages,
+        fifos,
+        predicted: Predicted {
+            initiation_interval: figures.steady.interval(),
+            period_samples: figures.steady.period_samples,
+            warm_up_samples: figures.steady.warm_up_samples,
+            latency_cycles: figures.latency_cycles,
+        },
+        totals,
+    })
+}
+
+fn form_name(form: &systole_arith::Requantizer) -> &'static str {
+    match form {
+        systole_arith::Requantizer::Linear(_) => "linear",
+        systole_arith::Requantizer::Thresholds(_) => "thresholds",
+        systole_arith::Requantizer::Affine(_) => "affine",
+        systole_arith::Requantizer::Search(_) => "search",
+    }
+}
+
+fn consumers(design: &DataflowGraph, index: petgraph::graph::NodeIndex) -> Vec<String> {
+    let readers = design.graph.neighbors(index).filter_map(|reader| match &design.graph[reader] {
+        Node::Stage(stage) => Some(stage.name.clone()),
+        _ => None,
+    });
+    readers.collect()
+}
+
+fn producer(design: &DataflowGraph, index: petgraph::graph::NodeIndex) -> Option<String> {
+    match design.producer_of(index) {
+        Some(Node::Stage(stage)) => Some(stage.name.clone()),
+        _ => None,
+    }
+}
+
+fn tensor(tensor: &QuantTensor) -> Tensor {
+    let layout = match tensor.shape.len() {
+        1 => "C",
+        2 => "WC",
+        3 => "HWC",
+        _ => "channels innermost",
+    };
+    Tensor {
+        name: tensor.name.clone(),
+        shape: tensor.shape.clone(),
+        layout: layout.into(),
+        element: tensor.element,
+        range: tensor.range,
+        scale: tensor.scale,
+        zero_point: tensor.zero_point,
+    }
+}
+
+fn border(tensor: &QuantTensor, border: &crate::quant::Border) -> Border {
+    Border {
+        tensor: tensor.name.clone(),
+        host_name: border.host_name.clone(),
+        host_shape: border.host_shape.clone(),
+        host_type: border.host_type.clone(),
+        operations: border.operations.clone(),
+    }
+}
+
+/// A stream between two stages, or between a port's buffer and a stage.
+fn inner_stream(channel: &Channel, producer: Option<String>, consumers: Vec<String>) -> Stream {
+    Stream {
+        name: channel.name.clone(),
+        kind: StreamKind::Internal,
+        tensor: channel.tensor.name.clone(),
+        producer,
+        consumers,
+        element: channel.tensor.element,
+        lanes: channel.lanes,
+        lane_bits: channel.tensor.element.bits(),
+        pixels: channel.tensor.pixels(),
+        channels: channel.tensor.channels(),
+        beats: channel.beats() as usize,
+        data: format!("{}_data", channel.name),
+        valid: format!("{}_valid", channel.name),
+        ready: format!("{}_ready", channel.name),
+    }
+}
+
+/// A stream at a port of the top: lanes of whole bytes.
+fn port_stream(channel: &Channel, lanes: usize, kind: StreamKind, producer: Option<String>, consumers: Vec<String>) -> Stream {
+    let prefix = if kind == StreamKind::Input { "s_axis" } else { "m_axis" };
+    let inner = inner_stream(channel, producer, consumers);
+    Stream {
+        name: prefix.into(),
+        kind,
+        lanes,
+        lane_bits: inner.lane_bits.div_ceil(8) * 8,
+        beats: inner.pixels * inner.channels.div_ceil(lanes),
+        data: format!("{prefix}_tdata"),
+        valid: format!("{prefix}_tvalid"),
+        ready: format!("{prefix}_tready"),
+        ..inner
+    }
+}
+
+fn fifo(design: &DataflowGraph, stream: &str, depth: usize, width: u64) -> Fifo {
+    let spec = FifoSpec { depth, width, credited: true };
+    Fifo {
+        stream: stream.into(),
+        depth,
+        width,
+        rounded_depth: spec.rounded_depth(&design.cells),
+        memory: spec.memory(&design.cells).name().into(),
+    }
+}

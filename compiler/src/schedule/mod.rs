@@ -1,0 +1,7 @@
+//! Scheduling: foldings, requantizer lanes and FIFO depths of a dataflow design.
+
+pub mod fifo;
+pub mod folding;
+pub mod lanes;
+
+pub use folding::{FoldingChoice, Goal, ScheduleError, StageShape};
