@@ -3,6 +3,8 @@
 //! An operator's file holds its attributes, shape inference, reference evaluation, its lowering to
 //! integers, and a generator of random cases for the tests.
 
+pub mod onnx;
+
 /// An operator with its attributes.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -12,7 +14,6 @@ pub enum Op {
     // Quantize(quantize::Quantize), Dequantize(dequantize::Dequantize),
     // both
     // Reshape(reshape::Reshape)
-    // ONNX / QONNX
-    // MatMul, Gemm, Add/Sub/Mul/Div (one Arithmetic file), BatchNormalization, Relu, Sign, Identity,
-    // Quant, BipolarQuant, Trunc, TopK, ArgMax, Transpose, Flatten, shape arithmetic ...
+    /// An operator of an ONNX network.
+    Onnx(onnx::OnnxOp),
 }

@@ -5,6 +5,7 @@
 
 use crate::diagnostic::CompileError;
 use crate::graph::{Graph, TensorId as GraphTensor};
+use crate::passes::real::PendingReal;
 use crate::profile::Profile;
 use crate::quant::{Border, QuantNode, QuantTensor, TensorId};
 use num_rational::BigRational;
@@ -33,8 +34,7 @@ pub enum Value {
         zero_point: i64,
     },
     /// A real function of the accumulators of a matrix product that no quantizer has closed yet.
-    /// (Filled in by the QONNX lowering: pending node and its `RealOp` chain.)
-    Real(Box<crate::passes::lowering::PendingReal>),
+    Real(Box<PendingReal>),
     /// Behind the accelerator: an integer tensor and the host operations on it.
     Tail {
         /// The accelerator's output tensor.
@@ -45,10 +45,6 @@ pub enum Value {
         operations: Vec<BorderOp>,
     },
 }
-
-/// A pending matrix product and the real operations behind it.
-#[derive(Clone, Debug)]
-pub struct PendingReal {}
 
 /// State of the lowering.
 pub struct Lowering<'g> {

@@ -1,0 +1,114 @@
+//! Operators of ONNX networks with QONNX quantizers: a closed set, one file a kind.
+
+pub mod arithmetic;
+pub mod batch_normalization;
+pub mod bipolar_quant;
+pub mod heads;
+pub mod integer_weights;
+pub mod matmul;
+pub mod operands;
+pub mod operator;
+pub mod pointwise;
+pub mod quant;
+pub mod quantizer;
+pub mod shape_arithmetic;
+pub mod transpose;
+pub mod trunc;
+pub mod view;
+
+pub use operands::Operands;
+pub use operator::Operator;
+
+use crate::graph::ElementType;
+
+/// An operator of an ONNX network with its attributes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OnnxOp {
+    /// MatMul, Gemm.
+    MatMul(matmul::MatMul),
+    /// Add, Sub, Mul, Div, Pow.
+    Arithmetic(arithmetic::Arithmetic),
+    /// BatchNormalization.
+    BatchNormalization(batch_normalization::BatchNormalization),
+    /// Relu, Sign, Identity, Dropout.
+    Pointwise(pointwise::Pointwise),
+    /// Quant.
+    Quant(quant::Quant),
+    /// BipolarQuant.
+    BipolarQuant(bipolar_quant::BipolarQuant),
+    /// Trunc.
+    Trunc(trunc::Trunc),
+    /// Reshape, Flatten, Squeeze, Unsqueeze.
+    View(view::View),
+    /// Transpose.
+    Transpose(transpose::Transpose),
+    /// Softmax, ArgMax, TopK.
+    Head(heads::Head),
+    /// Shape, Gather, Concat, Slice, Cast, ConstantOfShape, Sqrt, Neg.
+    ShapeArithmetic(shape_arithmetic::ShapeArithmetic),
+}
+
+impl OnnxOp {
+    /// The operator's behaviour.
+    pub fn behaviour(&self) -> &dyn Operator {
+        match self {
+            OnnxOp::MatMul(op) => op,
+            OnnxOp::Arithmetic(op) => op,
+            OnnxOp::BatchNormalization(op) => op,
+            OnnxOp::Pointwise(op) => op,
+            OnnxOp::Quant(op) => op,
+            OnnxOp::BipolarQuant(op) => op,
+            OnnxOp::Trunc(op) => op,
+            OnnxOp::View(op) => op,
+            OnnxOp::Transpose(op) => op,
+            OnnxOp::Head(op) => op,
+            OnnxOp::ShapeArithmetic(op) => op,
+        }
+    }
+
+    /// Name of the operator in the ONNX specification.
+    pub fn name(&self) -> &'static str {
+        match self {
+            OnnxOp::MatMul(op) => op.name(),
+            OnnxOp::Arithmetic(op) => op.name(),
+            OnnxOp::BatchNormalization(_) => "BatchNormalization",
+            OnnxOp::Pointwise(op) => op.name(),
+            OnnxOp::Quant(_) => "Quant",
+            OnnxOp::BipolarQuant(_) => "BipolarQuant",
+            OnnxOp::Trunc(_) => "Trunc",
+            OnnxOp::View(op) => op.name(),
+            OnnxOp::Transpose(_) => "Transpose",
+            OnnxOp::Head(op) => op.name(),
+            OnnxOp::ShapeArithmetic(op) => op.name(),
+        }
+    }
+
+    /// Whether the results follow from constant operands without anything the size of a product:
+    /// such nodes are folded. A matrix product of two constants is not: its cost has no bound.
+    pub fn folds(&self, operands: &Operands) -> bool {
+        use shape_arithmetic::ShapeArithmetic;
+        match self {
+            OnnxOp::MatMul(_) => false,
+            OnnxOp::ShapeArithmetic(ShapeArithmetic::Shape { .. }) => true,
+            _ => operands.present().all(|tensor| tensor.constant.is_some()),
+        }
+    }
+
+    /// Whether the operator computes shapes: integer constants of a handful of elements.
+    pub fn folds_to_a_shape(&self, operands: &Operands) -> bool {
+        const SMALL: usize = 1024;
+        let small = |tensor: &crate::graph::Tensor| {
+            tensor.element != ElementType::Float32
+                && tensor.quantization.is_none()
+                && tensor.shape.iter().product::<usize>() <= SMALL
+        };
+        use shape_arithmetic::ShapeArithmetic;
+        match self {
+            OnnxOp::ShapeArithmetic(ShapeArithmetic::Shape { .. }) => true,
+            OnnxOp::ShapeArithmetic(_) | OnnxOp::Arithmetic(_) | OnnxOp::View(_) | OnnxOp::Pointwise(_) => {
+                self.folds(operands) && operands.present().all(small)
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Quantizers close a value into an integer tensor.
+
+use super::border;
+use super::pending::PendingReal;
+use crate::diagnostic::CompileError;
+use crate::graph::Node;
+use crate::passes::lowering::{Lowering, Value};
+use crate::quant::{Dense, QuantOp, TensorId};
+use num_rational::BigRational;
+use num_traits::{One, ToPrimitive, Zero};
+use systole_arith::formula::{Qonnx, QonnxQuantizer};
+use systole_arith::rounding::RoundingMode;
+use systole_arith::{Formula, IntType, Range};
+
+/// A quantizer with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Quantizer {
+    /// `q = round(clip(x / scale + zero_point, lo, hi))`.
+    Integer {
+        /// Real value of one step.
+        scale: f32,
+        /// Stored value that stands for 0.
+        zero_point: i64,
+        /// Least integer.
+        lo: i64,
+        /// Greatest integer.
+        hi: i64,
+        /// Rounding.
+        rounding: RoundingMode,
+    },
+    /// `q = x / scale + zero_point >= 0 ? 1 : -1`.
+    Bipolar {
+        /// Real value of one step.
+        scale: f32,
+        /// Stored value that stands for 0.
+        zero_point: i64,
+    },
+    /// -1, 0 or 1.
+    Sign,
+    /// Integers `x / input_scale + input_zero_point`, divided by `2^shift`, clipped and rounded.
+    Truncation {
+        /// Real value of one step of the operand.
+        input_scale: f32,
+        /// Integer of the operand that stands for 0.
+        input_zero_point: i64,
+        /// Bits dropped.
+        shift: i32,
+        /// Rounding of the quotient.
+        rounding: RoundingMode,
+        /// Clip bounds, none where the result is not clipped.
+        bounds: Option<(i64, i64)>,
+        /// Real value of one step of the result.
+        scale: f32,
+        /// Integer of the result that stands for 0.
+        zero_point: i64,
+    },
+}
+
+impl Lowering<'_> {
+    /// Closes operand 0 of a quantizer's node.
+    ///
+    /// # Errors
+    /// If the value has no exact integer form under this quantizer.
+    pub fn close_with(&mut self, node: &Node, quantizer: Quantizer) -> Result<(), CompileError> {
+        let value = match self.operand(node, 0)? {
+            Value::Host { input, operations, .. } => {
+                let (operation, element, scale, zero_point) = border::quantize(node, quantizer)?;
+                let shape = self.result_shape(node)?;
+                let mut operations = operations;
+                operations.push(operation);
+                let name = self.result_name(node);
+                let range = quantizer_range(&quantizer).unwrap_or_else(|| element.range());
+                let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
+                self.add_input(input, tensor, operations);
+                Value::Integer { tensor, scale, zero_point }
+            }
+            Value::Integer { tensor, scale, zero_point } => {
+                self.check_repeated(node, tensor, &scale, zero_point, &quantizer)?;
+                Value::Integer { tensor, scale, zero_point }
+            }
+            Value::Real(real) => self.close_product(node, *real, quantizer)?,
+            Value::Tail { .. } => {
+                return Err(CompileError::node(
+                    &node.name,
+                    "it quantizes what the host computes behind the accelerator",
+                    "put Softmax, ArgMax and TopK behind the last quantizer",
+                ))
+            }
+        };
+        self.define(node, value)
+    }
+
+    /// A quantizer on integers changes nothing where it has their scale and zero point and clips none.
+    fn check_repeated(
+        &self,
+        node: &Node,
+        tensor: TensorId,
+        scale: &BigRational,
+        zero_point: i64,
+        quantizer: &Quantizer,
+    ) -> Result<(), CompileError> {
+        let source = self.tensor(&node.name, tensor)?;
+        let same = |s: f32, z: i64| BigRational::from_float(s).as_ref() == Some(scale) && z == zero_point;
+        let repeats = match quantizer {
+            Quantizer::Integer { scale: s, zero_point: z, lo, hi, .. } => {
+                same(*s, *z) && Range::new(*lo, *hi).contains_range(source.range)
+            }
+            Quantizer::Bipolar { scale: s, zero_point: z } => same(*s, *z) && source.element == IntType::Bipolar,
+            Quantizer::Sign => source.element == IntType::Bipolar && same(1.0, 0),
+            Quantizer::Truncation { .. } => false,
+        };
+        match repeats {
+            true => Ok(()),
+            false => Err(CompileError::node(
+                &node.name,
+                format!("it quantizes the integers of `{}` again", source.name),
+                if self.input_types.contains_key(&source.name) {
+                    format!("the input has its own quantizer: leave out --input-type {}", source.name)
+                } else {
+                    "requantization without a product is not compiled yet; use one quantizer".into()
+                },
+            )),
+        }
+    }
+
+    fn close_product(
+        &mut self,
+        node: &Node,
+        mut real: PendingReal,
+        quantizer: Quantizer,
+    ) -> Result<Value, CompileError> {
+        let rational = |v: f32| {
+            BigRational::from_float(v)
+                .ok_or_else(|| CompileError::node(&node.name, format!("the scale is {v}"), "quantize the model again"))
+        };
+        let integer = |v: i64| BigRational::from_integer(v.into());
+        let (closing, scale, zero_point) = match quantizer {
+            Quantizer::Integer { scale, zero_point, lo, hi, rounding } => {
+                let scale = rational(scale)?;
+                (QonnxQuantizer::Quant { scale: scale.clone(), zero_point, lo, hi, rounding }, scale, zero_point)
+            }
+            Quantizer::Bipolar { scale, zero_point } => {
+                let scale = rational(scale)?;
+                if zero_point != 0 {
+                    // x / s + z >= 0 where x + z * s >= 0, because s is positive.
+                    real.affine(vec![BigRational::one()], vec![&scale * integer(zero_point)]);
+                }
+                (QonnxQuantizer::Bipolar { scale: scale.clone() }, scale, zero_point)
+            }
+            Quantizer::Sign => {
+                // Clipped to [-1, 1] and rounded away from 0: every positive number becomes 1.
+                let rounding = RoundingMode::AwayFromZero;
+                let one = BigRational::one();
+                (QonnxQuantizer::Quant { scale: one.clone(), zero_point: 0, lo: -1, hi: 1, rounding }, one, 0)
+            }
+            Quantizer::Truncation { input_scale, input_zero_point, shift, rounding, bounds, scale, zero_point } => {
+                real.affine(vec![rational(input_scale)?.recip()], vec![integer(input_zero_point)]);
+                if !real.is_integral() {
+                    return Err(CompileError::node(
+                        &node.name,
+                        format!("its operand is not a multiple of its input scale {input_scale}"),
+                        "truncate integers only: give it the scale of the product in front of it",
+                    ));
+                }
+                let divisor = num_traits::Pow::pow(BigRational::from_integer(2.into()), shift);
+                real.affine(vec![divisor.recip()], vec![BigRational::zero()]);
+                let (lo, hi) = match bounds {
+                    Some(bounds) => bounds,
+                    None => self.reachable(node, &real)?,
+                };
+                let one = BigRational::one();
+                let closing = QonnxQuantizer::Quant { scale: one, zero_point: 0, lo, hi, rounding };
+                (closing, rational(scale)?, zero_point)
+            }
+        };
+        let channels = real.channels();
+        let formula = Qonnx::new(channels, real.chain.clone(), closing)
+            .map(Formula::Qonnx)
+            .map_err(|e| CompileError::node(&node.name, e.to_string(), "quantize the model differently"))?;
+        let element = formula.output_type();
+        let name = self.result_name(node);
+        let range = quantizer_range(&quantizer).unwrap_or_else(|| element.range());
+        let shape = real.shape.clone();
+        let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
+        self.add_dense(&real, formula, tensor)?;
+        Ok(Value::Integer { tensor, scale, zero_point })
+    }
+
+    /// Adds the dense node of a product.
+    pub(super) fn add_dense(
+        &mut self,
+        real: &PendingReal,
+        formula: Formula,
+        output: TensorId,
+    ) -> Result<(), CompileError> {
+        let product = &real.product;
+        let dense = Dense {
+            weights: product.weights.as_ref().clone(),
+            weight_type: weight_type(product.weights.iter().copied()),
+            input_zero_point: product.input_zero_point,
+            bias: vec![0; real.channels()],
+            formula,
+            map: None,
+        };
+        self.add_node(&product.node, QuantOp::Dense(dense), vec![product.input], output);
+        Ok(())
+    }
+
+    /// Accumulators that the product can reach, one range an output.
+    pub(super) fn accumulators(&self, node: &str, real: &PendingReal) -> Result<Vec<Range>, CompileError> {
+        let input = self.tensor(node, real.product.input)?.range;
+        let zero = i128::from(real.product.input_zero_point);
+        let (lo, hi) = (i128::from(input.lo) - zero, i128::from(input.hi) - zero);
+        let ranges: Option<Vec<Range>> = real
+            .product
+            .weights
+            .outer_iter()
+            .map(|row| {
+                let (mut least, mut greatest) = (0i128, 0i128);
+                for &w in row {
+                    let (a, b) = (lo * i128::from(w), hi * i128::from(w));
+                    least += a.min(b);
+                    greatest += a.max(b);
+                }
+                Some(Range::new(i64::try_from(least).ok()?, i64::try_from(greatest).ok()?))
+            })
+            .collect();
+        ranges.ok_or_else(|| {
+            CompileError::node(&real.product.node, "its sums need more than 64 bits", "quantize to fewer bits")
+        })
+    }
+
+    /// Least and greatest integer around what the function takes over the reachable accumulators.
+    fn reachable(&self, node: &Node, real: &PendingReal) -> Result<(i64, i64), CompileError> {
+        let (mut least, mut greatest) = (0i64, 0i64);
+        for (channel, range) in self.accumulators(&node.name, real)?.into_iter().enumerate() {
+            // The function is monotone in each channel, so its ends bound it.
+            for end in [range.lo, range.hi] {
+                let value = real.value_at(channel, end);
+                let bounds = value.and_then(|v| Some((v.floor().to_i64()?, v.ceil().to_i64()?)));
+                let (floor, ceil) = bounds.ok_or_else(|| {
+                    CompileError::node(&node.name, "its result needs more than 64 bits", "quantize to fewer bits")
+                })?;
+                least = least.min(floor);
+                greatest = greatest.max(ceil);
+            }
+        }
+        Ok((least, greatest))
+    }
+}
+
+/// Values that a quantizer gives, where it says so itself.
+fn quantizer_range(quantizer: &Quantizer) -> Option<Range> {
+    match quantizer {
+        Quantizer::Integer { lo, hi, .. } | Quantizer::Truncation { bounds: Some((lo, hi)), .. } => {
+            Some(Range::new(*lo, *hi))
+        }
+        Quantizer::Bipolar { .. } | Quantizer::Sign => Some(Range::new(-1, 1)),
+        Quantizer::Truncation { bounds: None, .. } => None,
+    }
+}
+
+/// The narrowest type of weights: bipolar where all are -1 or 1, else two's complement.
+fn weight_type(weights: impl Iterator<Item = i64> + Clone) -> IntType {
+    if weights.clone().all(|w| w == 1 || w == -1) {
+        return IntType::Bipolar;
+    }
+    let range = weights.fold(Range::point(0), |range, w| range.hull(Range::point(w)));
+    IntType::Signed(range.signed_bits())
+}

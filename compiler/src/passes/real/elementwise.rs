@@ -1,0 +1,257 @@
+//! Elementwise operators with constants, on every kind of value.
+
+use super::border;
+use crate::diagnostic::CompileError;
+use crate::graph::Node;
+use crate::ops::onnx::arithmetic::Arithmetic;
+use crate::ops::onnx::batch_normalization::Parameters;
+use crate::passes::lowering::{Lowering, Value};
+use num_rational::BigRational;
+use num_traits::{One, ToPrimitive, Zero};
+
+/// `scale * x + offset`, which Add, Sub, Mul and Div with a constant are; one, or one a channel.
+struct Affine {
+    scale: Vec<BigRational>,
+    offset: Vec<BigRational>,
+}
+
+impl Lowering<'_> {
+    /// Add, Sub, Mul or Div of a computed tensor and a constant.
+    ///
+    /// # Errors
+    /// If both operands are computed, the constant varies along another dimension than the
+    /// innermost, or the operation has no exact form on the value.
+    pub fn lower_arithmetic(&mut self, op: Arithmetic, node: &Node) -> Result<(), CompileError> {
+        let operands = self.operands(node);
+        let (a, b) = (operands.required(0, "a")?, operands.required(1, "b")?);
+        let (position, constant_position) = match (a.constant.is_some(), b.constant.is_some()) {
+            (false, true) => (0, 1),
+            (true, false) => (1, 0),
+            _ => {
+                return Err(operands.error(
+                    format!("{} of two computed tensors, `{}` and `{}`", op.name(), a.name, b.name),
+                    "residual connections are not compiled yet; one operand must be constant",
+                ))
+            }
+        };
+        let data = if position == 0 { a } else { b };
+        let constants = self.channel_constants(node, constant_position, &data.shape)?;
+        let swapped = position == 1;
+        if swapped && op == Arithmetic::Div {
+            return Err(operands.error(
+                format!("it divides a constant by the computed tensor `{}`", data.name),
+                "only division by constants is compiled",
+            ));
+        }
+        if op == Arithmetic::Div && constants.contains(&0.0) {
+            return Err(operands.error("it divides by 0", "train and export the model again"));
+        }
+        let value = match self.operand(node, position)? {
+            Value::Host { input, shape, mut operations } => {
+                operations.extend(border::arithmetic(op, &constants, swapped));
+                Value::Host { input, shape, operations }
+            }
+            Value::Tail { tensor, shape, mut operations } => {
+                operations.extend(border::arithmetic(op, &constants, swapped));
+                Value::Tail { tensor, shape, operations }
+            }
+            Value::Real(mut real) => {
+                let Affine { scale, offset } = affine(op, &constants, swapped);
+                real.affine(scale, offset);
+                Value::Real(real)
+            }
+            Value::Integer { tensor, scale, zero_point } => {
+                let (scale, zero_point) =
+                    rescaled(&affine(op, &constants, swapped), &scale, zero_point).ok_or_else(|| {
+                        operands.error(
+                            format!(
+                                "{} directly on the integers of `{}` has no exact integer form",
+                                op.name(),
+                                data.name
+                            ),
+                            "put the operation in front of the quantizer",
+                        )
+                    })?;
+                Value::Integer { tensor, scale, zero_point }
+            }
+        };
+        self.define(node, value)
+    }
+
+    /// `alpha * x + beta * bias[c]` on the node's own pending product.
+    ///
+    /// # Errors
+    /// If a number is not finite.
+    pub fn scale_and_add(
+        &mut self,
+        node: &Node,
+        alpha: f32,
+        beta: f32,
+        bias: Option<&[f32]>,
+    ) -> Result<(), CompileError> {
+        let scale = rationals(&[alpha]);
+        let beta = rationals(&[beta]);
+        let offset = bias.map_or_else(|| Some(vec![BigRational::zero()]), rationals);
+        let (Some(scale), Some(beta), Some(bias)) = (scale, beta, offset) else {
+            return Err(not_finite(node));
+        };
+        let id = node.outputs.first().copied();
+        let Some(Value::Real(real)) = id.and_then(|id| self.values.get_mut(&id)) else {
+            return Err(CompileError::Internal {
+                pass: "lower_to_integers",
+                cause: format!("node `{}` opened no product", node.name),
+            });
+        };
+        real.affine(scale, super::pending::zip(&bias, &beta, |a, b| a * b));
+        Ok(())
+    }
+
+    /// Batch normalization, exactly: the square root stays symbolic.
+    ///
+    /// # Errors
+    /// If the operand is not the result of a product.
+    pub fn normalize(&mut self, node: &Node, parameters: &Parameters, epsilon: f32) -> Result<(), CompileError> {
+        let Value::Real(mut real) = self.operand(node, 0)? else {
+            return Err(CompileError::node(
+                &node.name,
+                "it normalizes something else than the result of a matrix product",
+                "fold it into Mul and Add, or into the product in front of it",
+            ));
+        };
+        let lists = (
+            rationals(&parameters.gamma),
+            rationals(&parameters.beta),
+            rationals(&parameters.mean),
+            rationals(&parameters.variance),
+            BigRational::from_float(epsilon),
+        );
+        let (Some(gamma), Some(beta), Some(mean), Some(variance), Some(epsilon)) = lists else {
+            return Err(not_finite(node));
+        };
+        real.affine(vec![BigRational::one()], mean.into_iter().map(|v| -v).collect());
+        real.divide_by_sqrt(variance.into_iter().map(|v| v + &epsilon).collect());
+        real.affine(gamma, beta);
+        self.define(node, Value::Real(real))
+    }
+
+    /// `max(x, 0)`.
+    ///
+    /// # Errors
+    /// If the operand holds integers that may stand for negative numbers.
+    pub fn lower_relu(&mut self, node: &Node) -> Result<(), CompileError> {
+        let value = match self.operand(node, 0)? {
+            Value::Host { input, shape, mut operations } => {
+                operations.push(border::relu());
+                Value::Host { input, shape, operations }
+            }
+            Value::Tail { tensor, shape, mut operations } => {
+                operations.push(border::relu());
+                Value::Tail { tensor, shape, operations }
+            }
+            Value::Real(mut real) => {
+                real.relu();
+                Value::Real(real)
+            }
+            Value::Integer { tensor, scale, zero_point } => {
+                let range = self.tensor(&node.name, tensor)?.range;
+                if range.lo < zero_point || scale < BigRational::zero() {
+                    return Err(CompileError::node(
+                        &node.name,
+                        format!("Relu directly on the quantized tensor `{}`", self.tensor(&node.name, tensor)?.name),
+                        "put Relu in front of the quantizer, or use an unsigned quantizer",
+                    ));
+                }
+                Value::Integer { tensor, scale, zero_point }
+            }
+        };
+        self.define(node, value)
+    }
+
+    /// A constant operand as one value, or one for each index of the innermost dimension of `shape`.
+    fn channel_constants(&self, node: &Node, position: usize, shape: &[usize]) -> Result<Vec<f32>, CompileError> {
+        let operands = self.operands(node);
+        let tensor = operands.required(position, "constant")?;
+        let values = operands.floats(position, "constant")?;
+        if let Some(v) = values.iter().find(|v| !v.is_finite()) {
+            return Err(operands.error(format!("the constant `{}` contains {v}", tensor.name), "train again"));
+        }
+        let values: Vec<f32> = values.into_iter().collect();
+        let channels = shape.last().copied().unwrap_or(1);
+        let inner = tensor.shape.last().copied().unwrap_or(1);
+        let only_inner = inner == values.len() && tensor.shape.len() <= shape.len();
+        match values.as_slice() {
+            [first, rest @ ..] if tensor.shape.len() <= shape.len() && rest.iter().all(|v| v == first) => {
+                let fits = inner == 1 || inner == channels;
+                fits.then(|| vec![*first])
+            }
+            _ if only_inner && inner == channels => Some(values),
+            _ => None,
+        }
+        .ok_or_else(|| {
+            operands.error(
+                format!("the constant `{}` of shape {:?} on a tensor of shape {shape:?}", tensor.name, tensor.shape),
+                "give one value, or one a channel (the innermost dimension)",
+            )
+        })
+    }
+}
+
+fn not_finite(node: &Node) -> CompileError {
+    CompileError::node(&node.name, "a constant is not a finite number", "train and export the model again")
+}
+
+fn rationals(values: &[f32]) -> Option<Vec<BigRational>> {
+    values.iter().map(|&v| BigRational::from_float(v)).collect()
+}
+
+fn affine(op: Arithmetic, constants: &[f32], swapped: bool) -> Affine {
+    let constants = rationals(constants).unwrap_or_default();
+    let one = || vec![BigRational::one()];
+    let zero = || vec![BigRational::zero()];
+    match (op, swapped) {
+        (Arithmetic::Add, _) => Affine { scale: one(), offset: constants },
+        (Arithmetic::Sub, false) => Affine { scale: one(), offset: constants.into_iter().map(|c| -c).collect() },
+        (Arithmetic::Sub, true) => Affine { scale: vec![-BigRational::one()], offset: constants },
+        (Arithmetic::Mul, _) => Affine { scale: constants, offset: zero() },
+        (Arithmetic::Div | Arithmetic::Pow, _) => {
+            Affine { scale: constants.into_iter().map(|c| c.recip()).collect(), offset: zero() }
+        }
+    }
+}
+
+/// Scale and zero point of `affine` on `(q - zero_point) * scale`, where it is again of that form.
+fn rescaled(affine: &Affine, scale: &BigRational, zero_point: i64) -> Option<(BigRational, i64)> {
+    let ([factor], [offset]) = (affine.scale.as_slice(), affine.offset.as_slice()) else { return None };
+    if factor.is_zero() {
+        return None;
+    }
+    // factor * (q - z) * s + offset = (q - (z - offset / (factor * s))) * factor * s
+    let scale = scale * factor;
+    let shift = offset / &scale;
+    let shift = shift.is_integer().then(|| shift.to_integer().to_i64()).flatten()?;
+    let zero_point = zero_point.checked_sub(shift).filter(|z| z.abs() <= 1 << 20)?;
+    Some((scale, zero_point))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_on_integers_moves_scale_and_zero_point() {
+        let half = BigRational::new(1.into(), 2.into());
+        assert_eq!(rescaled(&affine(Arithmetic::Add, &[1.5], false), &half, 4), Some((half.clone(), 1)));
+        assert_eq!(rescaled(&affine(Arithmetic::Add, &[0.25], false), &half, 4), None);
+        let quarter = BigRational::new(1.into(), 4.into());
+        assert_eq!(rescaled(&affine(Arithmetic::Div, &[2.0], false), &half, 4), Some((quarter, 4)));
+        assert_eq!(rescaled(&affine(Arithmetic::Mul, &[0.0], false), &half, 4), None);
+        assert_eq!(rescaled(&affine(Arithmetic::Mul, &[2.0, 3.0], false), &half, 4), None);
+    }
+
+    #[test]
+    fn a_constant_minus_a_tensor_negates_it() {
+        let half = BigRational::new(1.into(), 2.into());
+        // 3 - (q - 4) / 2 = (q - 10) * -1/2
+        assert_eq!(rescaled(&affine(Arithmetic::Sub, &[3.0], true), &half, 4), Some((-half, 10)));
+    }
+}

@@ -1,0 +1,218 @@
+//! A pending product and the exact real function behind it.
+
+use crate::quant::TensorId;
+use ndarray::Array2;
+use num_bigint::BigInt;
+use num_rational::BigRational;
+use num_traits::{One, Signed, Zero};
+use std::sync::Arc;
+use systole_arith::formula::RealOp;
+
+/// A matrix product of an integer tensor and integer weights.
+#[derive(Clone, Debug)]
+pub struct Product {
+    /// Name of the node.
+    pub node: String,
+    /// Name of the accumulators' tensor in the model file.
+    pub tensor: String,
+    /// The integer operand.
+    pub input: TensorId,
+    /// Its stored value that stands for 0.
+    pub input_zero_point: i64,
+    /// Integer weights, `[M, C]`.
+    pub weights: Arc<Array2<i64>>,
+    /// Shape of the accumulators of one sample, outputs innermost.
+    pub shape: Vec<usize>,
+}
+
+/// A real function of a product's accumulators, exact in every step.
+#[derive(Clone, Debug)]
+pub struct PendingReal {
+    /// The product.
+    pub product: Product,
+    /// Shape of one sample; the innermost dimension is the product's outputs.
+    pub shape: Vec<usize>,
+    /// Operations on the accumulators in order, neighbouring affine ones merged.
+    pub chain: Vec<RealOp>,
+}
+
+impl PendingReal {
+    /// The accumulators times `scale` (one, or one an output).
+    pub fn new(product: Product, scale: Vec<BigRational>) -> Self {
+        let shape = product.shape.clone();
+        PendingReal { product, shape, chain: vec![RealOp::Affine { scale, offset: vec![BigRational::zero()] }] }
+    }
+
+    /// Outputs of the product.
+    pub fn channels(&self) -> usize {
+        self.product.weights.nrows()
+    }
+
+    /// Continues with `scale[c] * x + offset[c]`; lists of one count for all channels.
+    pub fn affine(&mut self, scale: Vec<BigRational>, offset: Vec<BigRational>) {
+        if let Some(RealOp::Affine { scale: s, offset: o }) = self.chain.last_mut() {
+            *o = zip(&zip(o, &scale, |a, b| a * b), &offset, |a, b| a + b);
+            *s = zip(s, &scale, |a, b| a * b);
+            return;
+        }
+        self.chain.push(RealOp::Affine { scale, offset });
+    }
+
+    /// Continues with `x / sqrt(radicand[c])`, radicands positive. Where all roots are rational
+    /// this is an affine operation.
+    pub fn divide_by_sqrt(&mut self, radicand: Vec<BigRational>) {
+        let roots: Option<Vec<BigRational>> = radicand.iter().map(rational_root).collect();
+        match roots {
+            Some(roots) => {
+                let inverse = roots.iter().map(BigRational::recip).collect();
+                self.affine(inverse, vec![BigRational::zero()]);
+            }
+            None => self.chain.push(RealOp::DivideBySqrt(radicand)),
+        }
+    }
+
+    /// Continues with `max(x, 0)`.
+    pub fn relu(&mut self) {
+        self.chain.push(RealOp::Relu);
+    }
+
+    /// The function's value at an accumulator; none where it has an irrational root.
+    pub fn value_at(&self, channel: usize, accumulator: i64) -> Option<BigRational> {
+        let of = |list: &[BigRational]| match list {
+            [one] => Some(one.clone()),
+            _ => list.get(channel).cloned(),
+        };
+        let mut value = BigRational::from_integer(accumulator.into());
+        for op in &self.chain {
+            value = match op {
+                RealOp::Affine { scale, offset } => value * of(scale)? + of(offset)?,
+                RealOp::Relu if value.is_negative() => BigRational::zero(),
+                RealOp::Relu => value,
+                RealOp::DivideBySqrt(_) => return None,
+            };
+        }
+        Some(value)
+    }
+
+    /// Whether the function has an integer value at every integer accumulator, because all of its
+    /// coefficients are integers.
+    pub fn is_integral(&self) -> bool {
+        let mut scale = vec![BigRational::one()];
+        let mut offset = vec![BigRational::zero()];
+        // Values at which a Relu may hold the function constant.
+        let mut constants: Vec<Vec<BigRational>> = Vec::new();
+        for op in &self.chain {
+            match op {
+                RealOp::Affine { scale: s, offset: o } => {
+                    let apply = |v: &[BigRational]| zip(&zip(v, s, |a, b| a * b), o, |a, b| a + b);
+                    offset = apply(&offset);
+                    scale = zip(&scale, s, |a, b| a * b);
+                    constants = constants.iter().map(|c| apply(c)).collect();
+                }
+                RealOp::Relu => constants.push(vec![BigRational::zero()]),
+                RealOp::DivideBySqrt(_) => return false,
+            }
+        }
+        let integers = |list: &[BigRational]| list.iter().all(BigRational::is_integer);
+        integers(&scale) && integers(&offset) && constants.iter().all(|c| integers(c))
+    }
+}
+
+/// Combines two lists of one or one a channel.
+pub fn zip(
+    a: &[BigRational],
+    b: &[BigRational],
+    f: impl Fn(&BigRational, &BigRational) -> BigRational,
+) -> Vec<BigRational> {
+    match (a, b) {
+        ([a], b) => b.iter().map(|b| f(a, b)).collect(),
+        (a, [b]) => a.iter().map(|a| f(a, b)).collect(),
+        (a, b) => a.iter().zip(b).map(|(a, b)| f(a, b)).collect(),
+    }
+}
+
+/// The square root of a positive rational, where it is rational.
+fn rational_root(value: &BigRational) -> Option<BigRational> {
+    let root = |v: &BigInt| Some(v.sqrt()).filter(|root| root * root == *v);
+    if value.is_negative() {
+        return None;
+    }
+    Some(BigRational::new(root(value.numer())?, root(value.denom())?))
+}
+
+/// `1 / sqrt(value)` of a positive rational with a relative error below 2^-100.
+pub fn inverse_root(value: &BigRational) -> BigRational {
+    if let Some(root) = rational_root(value) {
+        return root.recip();
+    }
+    // 1/sqrt(n/d) = sqrt(n*d) / n; scaling n*d by 4^k gives the root k more bits.
+    let product = value.numer() * value.denom();
+    let digits = product.bits() / 2;
+    let extra = 110u64.saturating_sub(digits) as usize + 2;
+    let root = (product << (2 * extra)).sqrt();
+    BigRational::new(root, value.numer() << extra)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(numerator: i64, denominator: i64) -> BigRational {
+        BigRational::new(numerator.into(), denominator.into())
+    }
+
+    fn pending() -> PendingReal {
+        let product = Product {
+            node: "n".into(),
+            tensor: "t".into(),
+            input: TensorId(0),
+            input_zero_point: 0,
+            weights: Arc::new(Array2::zeros((2, 3))),
+            shape: vec![2],
+        };
+        PendingReal::new(product, vec![ratio(1, 2)])
+    }
+
+    #[test]
+    fn neighbouring_affine_operations_merge_exactly() {
+        let mut real = pending();
+        real.affine(vec![ratio(1, 1)], vec![ratio(1, 3), ratio(-1, 3)]);
+        real.affine(vec![ratio(6, 1), ratio(3, 1)], vec![ratio(1, 1)]);
+        let RealOp::Affine { scale, offset } = &real.chain[0] else { panic!("{:?}", real.chain) };
+        assert_eq!(real.chain.len(), 1);
+        assert_eq!(scale, &[ratio(3, 1), ratio(3, 2)]);
+        assert_eq!(offset, &[ratio(3, 1), ratio(0, 1)]);
+    }
+
+    #[test]
+    fn division_by_a_rational_root_is_affine() {
+        let mut real = pending();
+        real.divide_by_sqrt(vec![ratio(9, 4)]);
+        assert!(matches!(real.chain.as_slice(), [RealOp::Affine { scale, .. }] if scale == &[ratio(1, 3)]));
+        real.divide_by_sqrt(vec![ratio(2, 1)]);
+        assert!(matches!(real.chain.as_slice(), [_, RealOp::DivideBySqrt(_)]));
+    }
+
+    #[test]
+    fn integrality_looks_at_constants_behind_a_relu() {
+        let mut real = pending();
+        assert!(!real.is_integral());
+        real.affine(vec![ratio(4, 1)], vec![ratio(0, 1)]);
+        assert!(real.is_integral());
+        real.relu();
+        real.affine(vec![ratio(1, 1)], vec![ratio(1, 2)]);
+        assert!(!real.is_integral());
+        real.affine(vec![ratio(2, 1)], vec![ratio(0, 1)]);
+        assert!(real.is_integral());
+    }
+
+    #[test]
+    fn inverse_roots_are_exact_to_a_hundred_bits() {
+        for value in [ratio(2, 1), ratio(1, 3), ratio(1, i64::MAX), ratio(i64::MAX, 7), ratio(9, 16)] {
+            let root = inverse_root(&value);
+            // (root^2 * value - 1) is twice the relative error.
+            let error = (&root * &root * &value - BigRational::one()).abs();
+            assert!(error * BigRational::from_integer(BigInt::one() << 99) < BigRational::one(), "{value}");
+        }
+    }
+}
