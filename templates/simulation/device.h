@@ -30,6 +30,9 @@ class Device {
 public:
     virtual ~Device() = default;
     virtual void eval() = 0;
+    // Works out all combinational logic afresh: eval() looks only at what ports and clocks reach,
+    // and an overridden ready is neither.
+    virtual void settle() = 0;
     // Appends the present state to the waveform; nothing without one.
     virtual void dump(uint64_t time) { (void)time; }
 

@@ -100,25 +100,24 @@ void Harness::offer(const SystoleRunSpec& spec, uint64_t beat, bool misleading_l
 
 // Turns each ready over in turn, without a clock edge, and looks whether its valid follows.
 void Harness::probe() {
+    for (Monitor& monitor : monitors_) monitor.before_probe();
+    uint8_t* overridden = nullptr;
     for (size_t i = 0; i < monitors_.size(); ++i) {
         const Stream& stream = device_->streams[i];
-        const bool valid = *stream.valid;
-        if (stream.force_enable != nullptr) {
-            *stream.force_value = *stream.ready == 0;
-            *stream.force_enable = 1;
-            device_->eval();
-            monitors_[i].probed(valid, cycle_);
-            *stream.force_enable = 0;
-        } else if (i == device_->output_stream) {
-            *device_->output_ready ^= 1;
-            device_->eval();
-            monitors_[i].probed(valid, cycle_);
-            *device_->output_ready ^= 1;
-        } else {
-            continue;
-        }
-        device_->eval();
+        if (stream.force_enable == nullptr) continue;
+        if (overridden != nullptr) *overridden = 0;
+        overridden = stream.force_enable;
+        *stream.force_value = !monitors_[i].ready_before();
+        *overridden = 1;
+        device_->settle();
+        monitors_[i].probed(cycle_);
     }
+    if (overridden != nullptr) *overridden = 0;
+    *device_->output_ready ^= 1;
+    device_->settle();
+    monitors_[device_->output_stream].probed(cycle_);
+    *device_->output_ready ^= 1;
+    device_->settle();
 }
 
 // Samples every stream; returns whether any beat moves at the coming edge.

@@ -60,6 +60,7 @@ struct SystoleRunReport {
 
 struct SystoleStreamReport {
     uint64_t beats;                 // transfers of the run
+    uint64_t waiting;               // 1 if a beat was on offer and not taken when the run ended
     uint64_t count[SYSTOLE_RULES];  // breaches of each rule
     uint64_t cycle[SYSTOLE_RULES];  // cycle of the first breach
 };

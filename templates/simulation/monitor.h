@@ -44,13 +44,23 @@ public:
         return true;
     }
 
-    // Compares valid with what it was before ready was turned over.
-    void probed(bool valid_before, uint64_t cycle) {
-        if ((*stream_.valid != 0) != valid_before) breach(SYSTOLE_VALID_WAITS, cycle);
+    // Notes valid and ready before any ready is turned over.
+    void before_probe() {
+        valid_before_ = *stream_.valid;
+        ready_before_ = *stream_.ready;
+    }
+    bool ready_before() const { return ready_before_; }
+    // Compares valid with what was noted, now that this stream's ready is turned over.
+    void probed(uint64_t cycle) {
+        if ((*stream_.valid != 0) != valid_before_) breach(SYSTOLE_VALID_WAITS, cycle);
     }
 
     uint64_t beats() const { return report_.beats; }
-    const SystoleStreamReport& report() const { return report_; }
+    SystoleStreamReport report() const {
+        SystoleStreamReport report = report_;
+        report.waiting = offering_;
+        return report;
+    }
     const std::vector<uint32_t>& kept() const { return beats_; }
 
 private:
@@ -88,6 +98,8 @@ private:
     std::vector<uint32_t> beat_;
     std::vector<uint32_t> beats_;
     SystoleStreamReport report_{};
+    bool valid_before_ = false;
+    bool ready_before_ = false;
     bool held_last_ = false;
     bool offering_ = false;
     bool keep_ = false;

@@ -1,0 +1,312 @@
+//! From a bundle's Verilog to a shared object that can be loaded, cached by content.
+//!
+//! Two kinds of cache entries: the *runtime* (Verilator's own C++ and the fixed harness), one for
+//! each Verilator, compiler and set of flags; and the *model*, one for each Verilog text beside.
+//! ROM images are no part of either key: a model reads them when it starts, from the bundle that
+//! it is started for, so that bundles which differ in parameters only share one object.
+
+use crate::cache::Cache;
+use crate::compile::{compile_all, link, translation_units, Unit};
+use crate::error::SimError;
+use crate::verilator::Toolchain;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use systole_bundle::Manifest;
+use systole_templates::simulation::{ShimContext, Waveform, FORCED_HEADER, PREFIX, SUPPORT_FILES};
+
+/// Arguments of every Verilator run. Splitting keeps the C++ compiler's time linear in the
+/// design; unreset state starts with noise that the harness seeds.
+const VERILATOR_FLAGS: [&str; 12] = [
+    "--cc",
+    "-O3",
+    "--x-assign",
+    "unique",
+    "--x-initial",
+    "unique",
+    "--output-split",
+    "20000",
+    "--output-split-cfuncs",
+    "500",
+    "-Wno-fatal",
+    "--prefix",
+];
+
+/// Runtime classes that any design may need, beside those that Verilator lists for one.
+const RUNTIME_CLASSES: [&str; 3] = ["verilated", "verilated_dpi", "verilated_threads"];
+
+/// Progress of a build, for progress bars.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuildStep {
+    /// Verilator translates the Verilog.
+    Verilate,
+    /// The C++ compiler has finished `done` of `total` files.
+    Compile {
+        /// Files finished.
+        done: usize,
+        /// Files in all.
+        total: usize,
+    },
+    /// The shared object is linked.
+    Link,
+}
+
+/// A bundle with its built model.
+#[derive(Debug)]
+pub struct Simulator {
+    /// The bundle's manifest.
+    pub manifest: Manifest,
+    /// Seconds the build took; near 0 if it was cached.
+    pub build_seconds: f64,
+    /// Whether the built model was there already.
+    pub cached: bool,
+    pub(crate) object: PathBuf,
+    pub(crate) rom_folder: PathBuf,
+    pub(crate) trace: Option<PathBuf>,
+}
+
+impl Simulator {
+    /// Builds the model of the bundle in folder `bundle`, or finds it in `cache`. With `trace`,
+    /// the first model started writes its waveform to that file, `.vcd` or `.fst`.
+    ///
+    /// # Errors
+    /// If the bundle has no readable manifest or Verilog, or a tool rejects it (with what the tool printed).
+    pub fn build(
+        bundle: &Path,
+        toolchain: &Toolchain,
+        cache: &Cache,
+        trace: Option<&Path>,
+        on_step: &mut dyn FnMut(BuildStep),
+    ) -> Result<Simulator, SimError> {
+        let begin = Instant::now();
+        let manifest = Manifest::read(bundle)?;
+        let format = trace.map(waveform_format).transpose()?;
+        let context = ShimContext::new(&manifest, format)?;
+        let rom_folder = bundle.join("rtl");
+        let plan = Plan {
+            toolchain,
+            cache,
+            flags: compile_flags(toolchain, format),
+            format,
+            verilog: read_verilog(&rom_folder)?,
+            shim: context.shim()?,
+            control: context.control()?,
+            top: context.top().to_string(),
+        };
+        let (entry, made) =
+            cache.entry(&format!("model-{}", plan.key()), |folder| plan.build_model(folder, on_step))?;
+        Ok(Simulator {
+            manifest,
+            build_seconds: begin.elapsed().as_secs_f64(),
+            cached: !made,
+            object: entry.join("model.so"),
+            rom_folder,
+            trace: trace.map(Path::to_path_buf),
+        })
+    }
+}
+
+/// Everything that a build depends on.
+struct Plan<'a> {
+    toolchain: &'a Toolchain,
+    cache: &'a Cache,
+    flags: Vec<String>,
+    format: Option<Waveform>,
+    /// File names and texts, sorted by name.
+    verilog: Vec<(String, String)>,
+    shim: String,
+    control: String,
+    top: String,
+}
+
+impl Plan<'_> {
+    /// Hash of all inputs, 128 bits in hexadecimal.
+    fn key(&self) -> String {
+        let mut hash = self.tool_hash();
+        for text in VERILATOR_FLAGS.into_iter().chain([&*self.shim, &*self.control, &*self.top]) {
+            absorb(&mut hash, text);
+        }
+        for (name, text) in &self.verilog {
+            absorb(&mut hash, name);
+            absorb(&mut hash, text);
+        }
+        hex(&hash)
+    }
+
+    /// Hash state after tools, flags and harness: what runtime and model both depend on.
+    fn tool_hash(&self) -> blake3::Hasher {
+        let mut hash = blake3::Hasher::new();
+        absorb(&mut hash, &self.toolchain.version.to_string());
+        absorb(&mut hash, &self.toolchain.root.to_string_lossy());
+        absorb(&mut hash, &self.toolchain.compiler.to_string_lossy());
+        absorb(&mut hash, &self.toolchain.compiler_version);
+        self.flags.iter().for_each(|flag| absorb(&mut hash, flag));
+        for (name, text) in SUPPORT_FILES {
+            absorb(&mut hash, name);
+            absorb(&mut hash, text);
+        }
+        hash
+    }
+
+    /// Writes `folder/model.so`.
+    fn build_model(&self, folder: &Path, on_step: &mut dyn FnMut(BuildStep)) -> Result<(), SimError> {
+        let work = tempfile::tempdir().map_err(SimError::io(std::env::temp_dir()))?;
+        let work = work.path();
+        write_support(work)?;
+        on_step(BuildStep::Verilate);
+        self.verilate(work)?;
+        let make_path = work.join(format!("{PREFIX}_classes.mk"));
+        let make = fs::read_to_string(&make_path).map_err(SimError::io(&make_path))?;
+        write(&work.join("shim.cpp"), &self.shim)?;
+        let mut units = translation_units(work, &make)?;
+        units.push(Unit::fast("shim.cpp"));
+
+        let runtime = self.runtime(&make, on_step)?;
+        let objects = compile_all(self.toolchain, &self.flags, work, &units, &mut |done, total| {
+            on_step(BuildStep::Compile { done, total })
+        })?;
+        on_step(BuildStep::Link);
+        let mut all: Vec<PathBuf> = objects.into_iter().map(|object| work.join(object)).collect();
+        all.extend(sorted_files(&runtime, "o")?);
+        let libraries: &[&str] = if self.format == Some(Waveform::Fst) { &["-lz"] } else { &[] };
+        link(self.toolchain, &all, libraries, &folder.join("model.so"))
+    }
+
+    fn verilate(&self, work: &Path) -> Result<(), SimError> {
+        let mut command = Command::new(&self.toolchain.verilator);
+        command.current_dir(work).args(VERILATOR_FLAGS).arg(PREFIX).args(["--top-module", &self.top]);
+        match self.format {
+            Some(Waveform::Vcd) => command.arg("--trace"),
+            Some(Waveform::Fst) => command.arg("--trace-fst"),
+            None => &mut command,
+        };
+        command.args(["--Mdir", "."]);
+        write(&work.join("signals.vlt"), &self.control)?;
+        command.arg("signals.vlt");
+        let folder = work.join("verilog");
+        fs::create_dir(&folder).map_err(SimError::io(&folder))?;
+        for (name, text) in &self.verilog {
+            write(&folder.join(name), text)?;
+            command.arg(Path::new("verilog").join(name));
+        }
+        crate::compile::run(command, &format!("Verilator on module `{}`", self.top))
+    }
+
+    /// The folder of compiled runtime objects that `make` (Verilator's class list) asks for.
+    fn runtime(&self, make: &str, on_step: &mut dyn FnMut(BuildStep)) -> Result<PathBuf, SimError> {
+        let mut classes: Vec<String> = RUNTIME_CLASSES.map(String::from).to_vec();
+        for list in ["VM_GLOBAL_FAST", "VM_GLOBAL_SLOW"] {
+            classes.extend(crate::compile::class_list(make, list));
+        }
+        classes.sort();
+        classes.dedup();
+        let mut hash = self.tool_hash();
+        classes.iter().for_each(|class| absorb(&mut hash, class));
+        let (entry, _) = self.cache.entry(&format!("runtime-{}", hex(&hash)), |folder| {
+            write_support(folder)?;
+            let include = self.toolchain.root.join("include");
+            let mut units = vec![Unit::fast("harness.cpp"), Unit::slow("runtime.cpp")];
+            for class in &classes {
+                let name = format!("{class}.cpp");
+                write(
+                    &folder.join(format!("rt_{name}")),
+                    &format!("#include \"{}\"\n", include.join(&name).display()),
+                )?;
+                units.push(Unit::slow(format!("rt_{name}")));
+            }
+            let mut flags = self.flags.clone();
+            // Harness and runtime call the real function behind the wrapper.
+            flags.retain(|flag| flag != "-include" && flag != FORCED_HEADER);
+            flags.extend(["FINISH", "STOP", "FATAL", "WARN"].map(|hook| format!("-DVL_USER_{hook}")));
+            compile_all(self.toolchain, &flags, folder, &units, &mut |done, total| {
+                on_step(BuildStep::Compile { done, total })
+            })?;
+            Ok(())
+        })?;
+        Ok(entry)
+    }
+}
+
+/// Flags of every compiler call but the optimization level.
+fn compile_flags(toolchain: &Toolchain, format: Option<Waveform>) -> Vec<String> {
+    let include = toolchain.root.join("include");
+    let on = |yes: bool| u8::from(yes);
+    let mut flags = vec![
+        "-std=c++17".to_string(),
+        "-fPIC".to_string(),
+        "-fvisibility=hidden".to_string(),
+        "-pthread".to_string(),
+        "-w".to_string(),
+        "-I.".to_string(),
+        format!("-I{}", include.display()),
+        format!("-I{}", include.join("vltstd").display()),
+        "-DVM_COVERAGE=0".to_string(),
+        "-DVM_SC=0".to_string(),
+        format!("-DVM_TRACE={}", on(format.is_some())),
+        format!("-DVM_TRACE_VCD={}", on(format == Some(Waveform::Vcd))),
+        format!("-DVM_TRACE_FST={}", on(format == Some(Waveform::Fst))),
+        "-include".to_string(),
+        FORCED_HEADER.to_string(),
+    ];
+    if !toolchain.compiler_is_clang() {
+        // Otherwise inline statics would be shared between all loaded models of the process.
+        flags.push("-fno-gnu-unique".to_string());
+    }
+    flags
+}
+
+fn waveform_format(path: &Path) -> Result<Waveform, SimError> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("vcd") => Ok(Waveform::Vcd),
+        Some("fst") => Ok(Waveform::Fst),
+        _ => Err(SimError::WaveformFormat { path: path.into() }),
+    }
+}
+
+/// Names and texts of the Verilog files in `folder`, sorted by name.
+fn read_verilog(folder: &Path) -> Result<Vec<(String, String)>, SimError> {
+    let files = sorted_files(folder, "v")?;
+    if files.is_empty() {
+        return Err(SimError::NoVerilog { folder: folder.into() });
+    }
+    files
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).map_err(SimError::io(&path))?;
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Ok((name, text))
+        })
+        .collect()
+}
+
+/// The files of `folder` with the ending `extension`, sorted.
+fn sorted_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, SimError> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(SimError::io(folder))? {
+        let path = entry.map_err(SimError::io(folder))?.path();
+        if path.extension().is_some_and(|found| found == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn write_support(folder: &Path) -> Result<(), SimError> {
+    SUPPORT_FILES.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), SimError> {
+    fs::write(path, text).map_err(SimError::io(path))
+}
+
+/// Adds a text with its length, so that two lists of texts never run together.
+fn absorb(hash: &mut blake3::Hasher, text: &str) {
+    hash.update(&(text.len() as u64).to_le_bytes());
+    hash.update(text.as_bytes());
+}
+
+fn hex(hash: &blake3::Hasher) -> String {
+    hash.finalize().to_hex().as_str().chars().take(32).collect()
+}
