@@ -61,7 +61,7 @@ pub struct Simulator {
     pub build_seconds: f64,
     /// Whether the built model was there already.
     pub cached: bool,
-    pub(crate) object: PathBuf,
+    object: PathBuf,
     pub(crate) rom_folder: PathBuf,
     pub(crate) trace: Option<PathBuf>,
 }
@@ -104,6 +104,13 @@ impl Simulator {
             rom_folder,
             trace: trace.map(Path::to_path_buf),
         })
+    }
+}
+
+impl Simulator {
+    /// The shared object, in the cache.
+    pub fn object(&self) -> &Path {
+        &self.object
     }
 }
 

@@ -49,7 +49,7 @@ impl Simulator {
             wanted: "a positive number of cycles, `p` or `p/q`",
         })?;
         let raw =
-            RawModel::start(&self.object, &self.rom_folder, seed, self.trace.as_deref(), streams.len(), sample_words)?;
+            RawModel::start(self.object(), &self.rom_folder, seed, self.trace.as_deref(), streams.len(), sample_words)?;
         let interval_cycles = interval.cycles.div_ceil(interval.samples);
         let mut model = Model { raw, streams, input, output, interval_cycles, latency_cycles: *latency_cycles };
         model.reset()?;

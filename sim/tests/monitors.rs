@@ -170,3 +170,21 @@ fn payloads_of_every_storage_are_driven_and_watched() {
         }
     }
 }
+
+#[test]
+fn even_one_sample_is_stalled_in_a_tenth_of_the_cycles_on_both_sides() {
+    let bundle = Bundle::tiny([0, 3, 5]);
+    let input = bundle.packed(&bundle.samples(1));
+    let mut model = bundle.start();
+    for seed in 0..200 {
+        let result = model.run(&RunSpec { stall_seed: Some(seed), ..RunSpec::new(&input, 1) }).unwrap();
+        assert_eq!(result.end, RunEnd::Done, "seed {seed}");
+        assert!(
+            result.stalled_enough(),
+            "seed {seed}: {} cycles, {:?}, {:?}",
+            result.cycles,
+            result.source,
+            result.sink
+        );
+    }
+}

@@ -17,6 +17,12 @@
 namespace systole {
 namespace {
 
+// Cycles for which the source must have made up before its last beat, after which it can stall no
+// more while the pipeline empties into a sink that stalls on.
+uint64_t emptying(const SystoleRunSpec& spec, const Stream& output) {
+    return 4 * spec.latency_cycles + 8 * output.sample_beats + 2 * StallProcess::kLongestBurst;
+}
+
 // Probing starts with this many cycles in a row, then goes on at one cycle in sixteen.
 constexpr uint64_t kDenseProbes = 256;
 
@@ -177,11 +183,10 @@ SystoleEnd Harness::run(const SystoleRunSpec& spec, SystoleRunReport& report) {
             break;
         }
 
-        // The source may hold back only between beats. Before its last one it makes up for the
-        // cycles in which the pipeline empties and it can stall no more.
+        // The source may hold back only between beats.
         bool excused = false;
         if (!offering && sent < to_send) {
-            const uint64_t ahead = sent + 1 == to_send ? 4 * spec.latency_cycles : 0;
+            const uint64_t ahead = sent + 1 == to_send ? emptying(spec, output) : 0;
             const bool wish = source.wish(sent / input.sample_beats);
             const bool owes = source.owes(elapsed + ahead);
             if (wish || owes) {
