@@ -14,10 +14,27 @@ pub fn run() -> Result<(), String> {
     let answers = "target/demo/digits_output.npy";
     step::run(&mut step::systole(&["compile", "examples/digits/digits.onnx", "-o", bundle]))?;
     step::run(&mut step::systole(&[
-        "verify", bundle, "--vectors", vectors, "--input-key", "input", "--expect-key", "output",
+        "verify",
+        bundle,
+        "--vectors",
+        vectors,
+        "--input-key",
+        "input",
+        "--expect-key",
+        "output",
     ]))?;
     step::run(&mut step::systole(&["run", bundle, "--input", vectors, "--input-key", "input", "--output", answers]))?;
-    step::run(&mut step::cargo(&["run", "--quiet", "--release", "--example", "digits", "--", bundle, vectors, answers]))?;
+    step::run(&mut step::cargo(&[
+        "run",
+        "--quiet",
+        "--release",
+        "--example",
+        "digits",
+        "--",
+        bundle,
+        vectors,
+        answers,
+    ]))?;
     println!("\nVerilog  {bundle}/rtl\nreport   {bundle}/report.md\nanswers  {answers}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Project commands: `cargo xtask demo | test [--full] | setup | fuzz [--models DIR]`.
+//! Project commands: `cargo xtask demo | test [--full] | setup | fuzz [MODEL...]`.
 //!
 //! They need git and Rust only; what else is missing they install through the system's package
 //! manager, and say so.
@@ -7,6 +7,7 @@ mod demo;
 mod fuzz;
 mod setup;
 mod step;
+mod tally;
 mod test;
 
 use std::process::ExitCode;

@@ -15,9 +15,17 @@ const MANAGERS: &[Manager] = &[
         refresh: Some(&["update"]),
         install: &["install", "-y", "--no-install-recommends", "verilator", "g++", "make", "zlib1g-dev"],
     },
-    Manager { program: "dnf", refresh: None, install: &["install", "-y", "verilator", "gcc-c++", "make", "zlib-devel"] },
+    Manager {
+        program: "dnf",
+        refresh: None,
+        install: &["install", "-y", "verilator", "gcc-c++", "make", "zlib-devel"],
+    },
     Manager { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "verilator", "gcc", "make", "zlib"] },
-    Manager { program: "zypper", refresh: None, install: &["install", "-y", "verilator", "gcc-c++", "make", "zlib-devel"] },
+    Manager {
+        program: "zypper",
+        refresh: None,
+        install: &["install", "-y", "verilator", "gcc-c++", "make", "zlib-devel"],
+    },
     Manager { program: "brew", refresh: None, install: &["install", "verilator"] },
 ];
 
@@ -32,7 +40,10 @@ pub fn run() -> Result<(), String> {
         return Ok(());
     }
     let Some(manager) = MANAGERS.iter().find(|manager| answers(manager.program)) else {
-        return Err(format!("{} missing and no known package manager: install Verilator 5.006 or newer, g++ and make", missing.join(", ")));
+        return Err(format!(
+            "{} missing and no known package manager: install Verilator 5.006 or newer, g++ and make",
+            missing.join(", ")
+        ));
     };
     println!("setup: {} missing; installing with {}", missing.join(", "), manager.program);
     for arguments in manager.refresh.into_iter().chain([manager.install]) {
@@ -56,6 +67,11 @@ fn elevated(program: &str, arguments: &[&str]) -> Command {
 }
 
 fn answers(program: &str) -> bool {
-    let version = Command::new(program).arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let version = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     version.is_ok_and(|status| status.success())
 }

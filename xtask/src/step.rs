@@ -15,10 +15,15 @@ pub fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The folder that cargo builds in.
+pub fn target() -> PathBuf {
+    std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from)
+}
+
 /// The built command line.
 pub fn systole(arguments: &[&str]) -> Command {
-    let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| root().join("target"), PathBuf::from);
-    let mut command = Command::new(target.join("release").join(format!("systole{}", std::env::consts::EXE_SUFFIX)));
+    let program = format!("systole{}", std::env::consts::EXE_SUFFIX);
+    let mut command = Command::new(target().join("release").join(program));
     command.args(arguments).current_dir(root());
     command
 }

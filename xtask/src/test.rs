@@ -1,60 +1,55 @@
 //! `cargo xtask test`: every test, with a closing account.
 
+use crate::tally::Tally;
 use crate::{setup, step};
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Instant;
 
-/// Runs every test of the workspace.
+/// File of the closing account, for those who print it once more at the end of a longer log.
+pub fn summary_path() -> PathBuf {
+    step::target().join("test-summary.txt")
+}
+
+/// Runs every test of the workspace: all packages in one build, so that nothing is built twice.
 ///
 /// # Errors
 /// If a test fails, or none ran.
 pub fn run(full: bool) -> Result<(), String> {
     setup::run()?;
-    let log = step::root().join("target").join("verilator-builds.log");
+    // Verilator builds add a line each; the models they make are kept from run to run.
+    let log = step::target().join("verilator-builds.log");
     let _ = std::fs::remove_file(&log);
-    let mut parts = Vec::new();
+    let _ = std::fs::remove_file(summary_path());
 
     let start = Instant::now();
     step::run(&mut step::cargo(&["test", "--release", "--workspace", "--no-run"]))?;
-    parts.push(("build", start.elapsed()));
+    let mut tally = Tally::new(start.elapsed());
 
-    let start = Instant::now();
-    let mut command = step::cargo(&["test", "--release", "--workspace"]);
-    command.env("SYSTOLE_BUILD_LOG", &log).stdout(Stdio::piped());
+    let mut command = step::cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
+    command.env("SYSTOLE_BUILD_LOG", &log);
     if full {
         command.env("SYSTOLE_FULL", "1");
     }
-    println!("\n$ cargo test --release --workspace");
-    let mut child = command.spawn().map_err(|error| format!("cargo test cannot be started: {error}"))?;
-    let (mut passed, mut failed) = (0u64, 0u64);
-    if let Some(output) = child.stdout.take() {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            println!("{line}");
-            if let Some(counts) = line.strip_prefix("test result: ") {
-                passed += count(counts, "passed");
-                failed += count(counts, "failed");
-            }
-        }
+    println!("\n$ cargo test --release --workspace --no-fail-fast");
+    // One pipe for both, so that the order of lines tells which program a result belongs to.
+    let io = |error: std::io::Error| format!("cargo test cannot be started: {error}");
+    let (reader, writer) = std::io::pipe().map_err(io)?;
+    command.stdout(writer.try_clone().map_err(io)?).stderr(writer);
+    let mut child = command.spawn().map_err(io)?;
+    drop(command);
+    for line in BufReader::new(reader).lines().map_while(Result::ok) {
+        println!("{line}");
+        tally.line(&line, Instant::now());
     }
     let status = child.wait().map_err(|error| format!("cargo test: {error}"))?;
-    parts.push(("tests", start.elapsed()));
 
     let builds = std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
-    println!();
-    for (part, time) in &parts {
-        println!("{part}: {:.1} minutes", time.as_secs_f64() / 60.0);
-    }
-    println!("Verilator builds: {builds}");
-    println!("{passed} passed, {failed} failed");
-    match status.success() && passed > 0 && failed == 0 {
+    let account = tally.account(builds);
+    println!("\n{account}");
+    std::fs::write(summary_path(), &account).map_err(|error| format!("{}: {error}", summary_path().display()))?;
+    match status.success() && tally.passed() > 0 && tally.failed() == 0 {
         true => Ok(()),
-        false => Err(format!("tests: {failed} failed, {passed} passed ({status})")),
+        false => Err(format!("tests: {} passed, {} failed ({status})", tally.passed(), tally.failed())),
     }
-}
-
-/// The number in front of `word` in `ok. 12 passed; 0 failed; ...`.
-fn count(counts: &str, word: &str) -> u64 {
-    let number = counts.split([';', '.']).find_map(|part| part.trim().strip_suffix(word));
-    number.and_then(|number| number.trim().parse().ok()).unwrap_or(0)
 }
