@@ -1,8 +1,9 @@
 //! Text artefacts that are not RTL, made from minijinja templates with typed contexts.
 //!
-//! Today that is the C++ which ties a verilated top to a fixed simulation harness
-//! ([`simulation`]).
+//! Today these are the C++ which ties a verilated top to a fixed simulation harness
+//! ([`simulation`]) and the report of a bundle ([`report`]).
 
+pub mod report;
 pub mod simulation;
 
 /// Why a template cannot be rendered.
