@@ -90,6 +90,16 @@ impl IntType {
         }
     }
 
+    /// [`IntType::range`] of a type of supported width: none where a file says otherwise.
+    pub fn checked_range(self) -> Option<Range> {
+        let supported = match self {
+            IntType::Unsigned(bits) => (1..=32).contains(&bits),
+            IntType::Signed(bits) => (1..=48).contains(&bits),
+            IntType::Bipolar => true,
+        };
+        supported.then(|| self.range())
+    }
+
     /// Whether the type has the value `v`.
     pub fn contains(self, v: i64) -> bool {
         match self {
@@ -139,6 +149,51 @@ impl fmt::Display for IntType {
             IntType::Unsigned(bits) => write!(f, "uint{bits}"),
             IntType::Signed(bits) => write!(f, "int{bits}"),
             IntType::Bipolar => write!(f, "bipolar"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn widths_outside_the_supported_ones_have_no_range() {
+        assert_eq!(IntType::Unsigned(0).checked_range(), None);
+        assert_eq!(IntType::Unsigned(64).checked_range(), None);
+        assert_eq!(IntType::Signed(49).checked_range(), None);
+        assert_eq!(IntType::Signed(8).checked_range(), Some(Range::new(-128, 127)));
+    }
+
+    #[test]
+    fn signed_bits_are_counted_at_powers_of_two() {
+        assert_eq!([Range::new(0, 0), Range::new(-1, 0), Range::new(0, 127)].map(Range::signed_bits), [1, 1, 8]);
+        assert_eq!([Range::new(-128, 5), Range::new(-129, 5), Range::new(0, 128)].map(Range::signed_bits), [8, 9, 9]);
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_undoes_encoding(bits in 1u32..=32, raw in any::<u64>()) {
+            for ty in [IntType::Unsigned(bits), IntType::Signed(bits), IntType::Bipolar] {
+                let value = ty.decode(raw);
+                prop_assert!(ty.contains(value));
+                prop_assert_eq!(ty.decode(ty.encode(value)), value);
+                prop_assert_eq!(ty.encode(value) >> ty.bits(), 0);
+            }
+        }
+
+        #[test]
+        fn the_smallest_type_holds_its_range_and_no_narrower_one_does(lo in -(1i64 << 40)..(1i64 << 31), width in 0i64..(1 << 31)) {
+            let range = Range::new(lo, lo + width);
+            let ty = IntType::smallest_for(range);
+            prop_assert!(ty.range().contains_range(range));
+            let narrower = match ty {
+                IntType::Signed(bits) if bits > 1 => IntType::Signed(bits - 1),
+                IntType::Unsigned(bits) if bits > 1 => IntType::Unsigned(bits - 1),
+                _ => return Ok(()),
+            };
+            prop_assert!(!narrower.range().contains_range(range));
         }
     }
 }

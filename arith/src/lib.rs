@@ -8,6 +8,7 @@ pub mod border;
 pub mod formula;
 pub mod hardware;
 pub mod int_type;
+pub mod real;
 pub mod rounding;
 pub mod step;
 

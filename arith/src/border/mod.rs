@@ -1,4 +1,4 @@
 //! Operations at the border, executed by the host.
 /// Border
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum BorderOp {}

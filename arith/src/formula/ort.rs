@@ -1,0 +1,74 @@
+//! Formulas of ONNX Runtime from a layer's scales.
+
+use super::{check_length, Float32, Formula, FormulaError, OutputStage};
+use crate::int_type::IntType;
+
+/// Scales of a quantized ONNX layer, as the file has them.
+#[derive(Clone, Copy, Debug)]
+pub struct OrtScales<'a> {
+    /// Of the input.
+    pub input: f32,
+    /// Of the weights: one, or one an output channel.
+    pub weights: &'a [f32],
+    /// Of the output.
+    pub output: f32,
+    /// Zero point of the output.
+    pub output_zero_point: i64,
+    /// Factor of `QGemm`; 1 for other operators.
+    pub alpha: f32,
+}
+
+impl Formula {
+    /// `clip(rint_half_even(f32(f32(acc) * s)) + zero_point)`, s = f32(f32(f32(alpha*sx)*sw)/sy): what ONNX Runtime's
+    /// `QLinearConv`, `QLinearMatMul` and `QGemm` compute, one float32 rounding an operation.
+    ///
+    /// # Errors
+    /// If a scale is not positive and finite, there are neither one weight scale nor one a channel,
+    /// the zero point is no value of `element`, or the combined scale overflows.
+    pub fn ort(channels: usize, scales: &OrtScales<'_>, element: IntType) -> Result<Formula, FormulaError> {
+        if channels == 0 {
+            return Err(FormulaError::NoChannels);
+        }
+        check_length("weight scales", scales.weights.len(), channels)?;
+        let named = [("input", scales.input), ("output", scales.output), ("alpha", scales.alpha)];
+        let singles = named.into_iter().map(|(what, value)| (what, 0, value));
+        let weights = scales.weights.iter().enumerate().map(|(index, &value)| ("weight", index, value));
+        for (what, index, value) in singles.chain(weights) {
+            if !(value.is_finite() && value > 0.0) {
+                return Err(FormulaError::Scale { what, index, value: value.into() });
+            }
+        }
+        let combined: Vec<f32> =
+            scales.weights.iter().map(|weight| scales.alpha * scales.input * weight / scales.output).collect();
+        if let Some(channel) = combined.iter().position(|value| !value.is_finite()) {
+            let (value, limit) = (combined[channel].into(), f32::MAX.into());
+            return Err(FormulaError::Multiplier { channel, value, limit });
+        }
+        let range = element.checked_range().ok_or(FormulaError::OutputType(element))?;
+        let output = OutputStage::new(element, scales.output_zero_point, range.lo, range.hi)?;
+        Ok(Formula::Float32(Float32 { channels, scales: combined, output }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_combine_left_to_right_in_float32() {
+        let scales = OrtScales { input: 0.1, weights: &[0.3, 0.7], output: 0.9, output_zero_point: 128, alpha: 1.0 };
+        let formula = Formula::ort(2, &scales, IntType::Unsigned(8)).unwrap();
+        let Formula::Float32(Float32 { scales, .. }) = &formula else { panic!("{formula}") };
+        assert_eq!(scales[1].to_bits(), (0.1f32 * 0.7f32 / 0.9f32).to_bits());
+        assert_eq!(
+            (formula.evaluate(0, -100_000), formula.evaluate(0, 0), formula.evaluate(0, 100_000)),
+            (0, 128, 255)
+        );
+    }
+
+    #[test]
+    fn a_zero_alpha_is_refused() {
+        let scales = OrtScales { input: 0.1, weights: &[0.3], output: 0.9, output_zero_point: 0, alpha: 0.0 };
+        assert!(Formula::ort(1, &scales, IntType::Signed(8)).unwrap_err().to_string().contains("alpha"));
+    }
+}
