@@ -11,7 +11,8 @@ use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::shape_arithmetic::ShapeArithmetic;
 use crate::ops::onnx::{OnnxOp, Operands};
 use crate::ops::Op;
-use std::collections::{HashMap, HashSet};
+use crate::passes::keep_nodes::keep_nodes;
+use std::collections::HashSet;
 
 /// Elements that folding may add to those in the file, beside a multiple of them: bounds the memory
 /// that a damaged file can ask for.
@@ -60,8 +61,7 @@ pub fn run(graph: &mut Graph) -> Result<(), CompileError> {
     if !unsupported.is_empty() {
         return Err(CompileError::Unsupported(unsupported));
     }
-    *graph = rebuild(graph, live)?;
-    Ok(())
+    keep_nodes(graph, live)
 }
 
 fn elements(tensor: &Tensor) -> usize {
@@ -110,43 +110,4 @@ fn on_constants_only(node: &Node) -> Option<Unsupported> {
         node: node.name.clone(),
         reason: format!("operator {reason} is compiled on constants only, not on a tensor computed from the input"),
     })
-}
-
-/// The graph of the given nodes with the tensors that they, the inputs and the outputs use.
-fn rebuild(graph: &mut Graph, nodes: Vec<Node>) -> Result<Graph, CompileError> {
-    let Graph { name, format, tensors, inputs, outputs, .. } = graph;
-    let tensors = std::mem::take(tensors);
-    let used: HashSet<TensorId> = nodes
-        .iter()
-        .flat_map(|node| node.inputs.iter().flatten().chain(&node.outputs))
-        .chain(inputs.iter())
-        .chain(outputs.iter())
-        .copied()
-        .collect();
-    let mut ids = HashMap::new();
-    let mut kept = Vec::with_capacity(used.len());
-    for (old, tensor) in tensors.into_iter().enumerate() {
-        let old = TensorId(old as u32);
-        if used.contains(&old) {
-            ids.insert(old, TensorId(kept.len() as u32));
-            kept.push(tensor);
-        }
-    }
-    let moved = |id: &TensorId| ids.get(id).copied().unwrap_or(*id);
-    let nodes = nodes
-        .into_iter()
-        .map(|node| Node {
-            inputs: node.inputs.iter().map(|id| id.as_ref().map(moved)).collect(),
-            outputs: node.outputs.iter().map(moved).collect(),
-            ..node
-        })
-        .collect();
-    Graph::new(
-        std::mem::take(name),
-        *format,
-        kept,
-        nodes,
-        inputs.iter().map(moved).collect(),
-        outputs.iter().map(moved).collect(),
-    )
 }

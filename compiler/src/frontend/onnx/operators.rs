@@ -94,12 +94,12 @@ fn import_standard(operator: &str, attributes: &Attributes, version: i64) -> Res
             false => head(Head::ArgMax { axis: attributes.int("axis", 0)?, keep: attributes.flag("keepdims", true)? }),
             true => Imported::Unsupported("ArgMax with select_last_index = 1; use 0".into()),
         },
-        "TopK" => match (attributes.flag("largest", true)?, attributes.flag("sorted", true)?) {
-            (true, true) => {
+        "TopK" => match attributes.flag("sorted", true)? {
+            true => {
                 let k = if version < 10 { Some(attributes.int("k", 0)?) } else { None };
-                head(Head::TopK { axis: attributes.int("axis", -1)?, k })
+                head(Head::TopK { axis: attributes.int("axis", -1)?, k, largest: attributes.flag("largest", true)? })
             }
-            _ => Imported::Unsupported("TopK with largest = 0 or sorted = 0; use 1".into()),
+            false => Imported::Unsupported("TopK with sorted = 0; use 1".into()),
         },
         "Shape" => shape(ShapeArithmetic::Shape {
             start: attributes.int("start", 0)?,

@@ -5,6 +5,7 @@ use crate::diagnostic::CompileError;
 use crate::graph::{Graph, Tensor};
 use crate::ops::onnx::Operands;
 use crate::ops::Op;
+use crate::passes::keep_nodes::keep_nodes;
 
 /// Largest dimension and number of elements of an input.
 const INPUT_LIMIT: usize = 1 << 24;
@@ -51,26 +52,20 @@ pub fn input_shape(name: &str, shape: Option<&TensorShapeProto>) -> Result<Vec<u
     }
 }
 
-/// Gives every result its shape and element type, in order of computation. Shapes that are computed
-/// by nodes are evaluated on the way.
+/// Gives every result its shape and element type, in order of computation. Nodes that compute
+/// shapes are evaluated on the way and replaced by their results.
 ///
 /// # Errors
 /// If operands do not fit an operator; the error names the node.
 pub fn infer_shapes(graph: &mut Graph) -> Result<(), CompileError> {
-    let mut known: Vec<Option<Tensor>> = vec![None; graph.tensors.len()];
+    let mut remaining = Vec::with_capacity(graph.nodes.node_count());
     for index in graph.topological_order()? {
         let Some(node) = graph.nodes.node_weight(index) else { continue };
-        let Op::Onnx(op) = &node.op else { continue };
-        let tensors = node
-            .inputs
-            .iter()
-            .map(|id| {
-                id.and_then(|id| {
-                    known.get(id.0 as usize).and_then(Option::as_ref).or_else(|| graph.tensors.get(id.0 as usize))
-                })
-            })
-            .collect();
-        let operands = Operands::new(&node.name, tensors);
+        let Op::Onnx(op) = &node.op else {
+            remaining.push(node.clone());
+            continue;
+        };
+        let operands = Operands::new(&node.name, node.inputs.iter().map(|id| id.map(|id| graph.tensor(id))).collect());
         let mut results = op.behaviour().infer(&operands)?;
         let small = results.iter().all(|r| r.shape.iter().product::<usize>() <= SHAPE_LIMIT);
         if small && op.folds_to_a_shape(&operands) {
@@ -83,17 +78,17 @@ pub fn infer_shapes(graph: &mut Graph) -> Result<(), CompileError> {
                 "remove what reads the others",
             ));
         }
-        for (id, result) in node.outputs.clone().into_iter().zip(results) {
-            if let (Some(tensor), Some(slot)) = (graph.tensors.get_mut(id.0 as usize), known.get_mut(id.0 as usize)) {
-                tensor.shape = result.shape.clone();
-                tensor.element = result.element;
-                if result.constant.is_some() {
-                    *slot = Some(Tensor { name: tensor.name.clone(), ..result });
-                }
+        let node = node.clone();
+        if results.iter().any(|result| result.constant.is_none()) {
+            remaining.push(node.clone());
+        }
+        for (id, result) in node.outputs.into_iter().zip(results) {
+            if let Some(tensor) = graph.tensors.get_mut(id.0 as usize) {
+                *tensor = Tensor { name: std::mem::take(&mut tensor.name), ..result };
             }
         }
     }
-    Ok(())
+    keep_nodes(graph, remaining)
 }
 
 /// Holds the shapes that the file declares for its outputs against the inferred ones.

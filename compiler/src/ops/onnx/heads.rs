@@ -24,13 +24,15 @@ pub enum Head {
         /// Whether the dimension stays, with size 1.
         keep: bool,
     },
-    /// The `k` greatest elements along a dimension in falling order, and their indices; of equal
-    /// elements the one with the lower index first.
+    /// The `k` greatest (or least) elements along a dimension, the most extreme first, and their
+    /// indices; of equal elements the one with the lower index first.
     TopK {
         /// The dimension.
         axis: i64,
         /// How many, where it is an attribute (version 1) and not the second operand.
         k: Option<i64>,
+        /// Whether the greatest, not the least.
+        largest: bool,
     },
 }
 
@@ -123,12 +125,17 @@ impl Operator for Head {
             }
             Head::TopK { .. } => {
                 let k = self.k(operands)?;
+                let sign = if matches!(self, Head::TopK { largest: false, .. }) { -1.0 } else { 1.0 };
                 let (mut greatest, mut indices) = (ArrayD::zeros(lanes(k)), ArrayD::zeros(lanes(k)));
                 let sources = values.lanes(Axis(axis));
                 let targets = greatest.lanes_mut(Axis(axis)).into_iter().zip(indices.lanes_mut(Axis(axis)));
                 for (lane, (mut value, mut index)) in sources.into_iter().zip(targets) {
                     let lane = lane.to_vec();
-                    for ((i, v), n) in descending(&lane).into_iter().zip(value.iter_mut()).zip(index.iter_mut()) {
+                    for ((i, v), n) in descending(&lane.iter().map(|v| v * sign).collect::<Vec<f32>>())
+                        .into_iter()
+                        .zip(value.iter_mut())
+                        .zip(index.iter_mut())
+                    {
                         *v = lane.get(i).copied().unwrap_or(0.0);
                         *n = i as i64;
                     }

@@ -95,14 +95,19 @@ impl Operator for Quant {
 
     fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let operands = lowering.operands(node);
-        let (scale, zero_point) = ScaleAndZero::read(&operands, 1, Some(2))?.single(&operands)?;
+        let parameters = ScaleAndZero::read(&operands, 1, Some(2))?;
         let bits = bit_width(&operands, 3, ACTIVATION_BITS)?;
-        let quantizer = match bits == 1 && self.signed {
+        let (lo, hi) = integer_bounds(bits, self.signed, self.narrow);
+        let bipolar = bits == 1 && self.signed;
+        let innermost = operands.required(0, "input")?.shape.len().checked_sub(1);
+        if parameters.scales.len() > 1 && !bipolar && Some(parameters.axis) == innermost {
+            let ScaleAndZero { scales, zero_points, .. } = parameters;
+            return lowering.close_by_channel(node, &scales, &zero_points, (lo, hi), self.rounding);
+        }
+        let (scale, zero_point) = parameters.single(&operands)?;
+        let quantizer = match bipolar {
             true => Quantizer::Bipolar { scale, zero_point },
-            false => {
-                let (lo, hi) = integer_bounds(bits, self.signed, self.narrow);
-                Quantizer::Integer { scale, zero_point, lo, hi, rounding: self.rounding }
-            }
+            false => Quantizer::Integer { scale, zero_point, lo, hi, rounding: self.rounding },
         };
         lowering.close_with(node, quantizer)
     }

@@ -78,17 +78,26 @@ pub fn quantize(node: &Node, quantizer: Quantizer) -> Result<(BorderOp, IntType,
     }
 }
 
-/// Softmax, ArgMax or TopK along the innermost dimension of `shape`: the operation for result
-/// `position` and the shape it gives.
-pub fn head(head: Head, position: usize, k: usize, shape: &[usize]) -> (BorderOp, Vec<usize>) {
+/// Softmax, ArgMax or TopK along the innermost dimension of `shape`: the operations for result
+/// `position` and the shape they give.
+pub fn head(head: Head, position: usize, k: usize, shape: &[usize]) -> (Vec<BorderOp>, Vec<usize>) {
     let with_last = |last: usize| {
         let outer = shape.len().saturating_sub(1);
         shape.iter().take(outer).copied().chain([last]).collect::<Vec<usize>>()
     };
+    let negate = || BorderOp::Multiply(vec![-1.0]);
     match head {
-        Head::Softmax { .. } => (BorderOp::Softmax, shape.to_vec()),
-        Head::ArgMax { .. } => (BorderOp::ArgMax, with_last(1)),
-        Head::TopK { .. } if position == 0 => (BorderOp::TopKValues { k }, with_last(k)),
-        Head::TopK { .. } => (BorderOp::TopKIndices { k }, with_last(k)),
+        Head::Softmax { .. } => (vec![BorderOp::Softmax], shape.to_vec()),
+        Head::ArgMax { .. } => (vec![BorderOp::ArgMax], with_last(1)),
+        // The least elements are the greatest of the negated ones, in the same order of ties.
+        Head::TopK { largest, .. } => {
+            let operations = match (largest, position) {
+                (true, 0) => vec![BorderOp::TopKValues { k }],
+                (true, _) => vec![BorderOp::TopKIndices { k }],
+                (false, 0) => vec![negate(), BorderOp::TopKValues { k }, negate()],
+                (false, _) => vec![negate(), BorderOp::TopKIndices { k }],
+            };
+            (operations, with_last(k))
+        }
     }
 }

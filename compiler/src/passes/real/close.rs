@@ -8,7 +8,7 @@ use crate::passes::lowering::{Lowering, Value};
 use crate::quant::{Dense, QuantOp, TensorId};
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
-use systole_arith::formula::{Qonnx, QonnxQuantizer};
+use systole_arith::formula::{self, Qonnx};
 use systole_arith::rounding::RoundingMode;
 use systole_arith::{Formula, IntType, Range};
 
@@ -123,6 +123,39 @@ impl Lowering<'_> {
         }
     }
 
+    /// Closes operand 0 of the last quantizer, which has a scale and a zero point for each channel:
+    /// the integers leave the accelerator and the host multiplies each channel by its scale.
+    ///
+    /// # Errors
+    /// If the operand is not the result of a product.
+    pub fn close_by_channel(
+        &mut self,
+        node: &Node,
+        scales: &[f32],
+        zero_points: &[i64],
+        (lo, hi): (i64, i64),
+        rounding: RoundingMode,
+    ) -> Result<(), CompileError> {
+        let scales: Option<Vec<BigRational>> = scales.iter().map(|&s| BigRational::from_float(s)).collect();
+        let zeros: Vec<BigRational> = zero_points.iter().map(|&z| BigRational::from_integer(z.into())).collect();
+        let (Value::Real(mut real), Some(scales)) = (self.operand(node, 0)?, scales) else {
+            return Err(CompileError::node(
+                &node.name,
+                format!("it has {} scales on something else than the result of a matrix product", zero_points.len()),
+                "quantize activations with one scale (per tensor); per-channel scales are for weights",
+            ));
+        };
+        real.affine(scales.iter().map(BigRational::recip).collect(), zeros.clone());
+        let quantizer = Quantizer::Integer { scale: 1.0, zero_point: 0, lo, hi, rounding };
+        let shape = real.shape.clone();
+        let Value::Integer { tensor, .. } = self.close_product(node, *real, quantizer)? else {
+            return Err(CompileError::Internal { pass: "lower_to_integers", cause: "a product stayed open".into() });
+        };
+        let offsets = super::pending::zip(&scales, &zeros, |s, z| -(s * z));
+        let operations = vec![border::affine(scales, offsets)];
+        self.define(node, Value::Tail { tensor, shape, operations })
+    }
+
     fn close_product(
         &mut self,
         node: &Node,
@@ -137,7 +170,11 @@ impl Lowering<'_> {
         let (closing, scale, zero_point) = match quantizer {
             Quantizer::Integer { scale, zero_point, lo, hi, rounding } => {
                 let scale = rational(scale)?;
-                (QonnxQuantizer::Quant { scale: scale.clone(), zero_point, lo, hi, rounding }, scale, zero_point)
+                (
+                    formula::Quantizer::Quant { scale: vec![scale.clone()], zero_point, lo, hi, rounding },
+                    scale,
+                    zero_point,
+                )
             }
             Quantizer::Bipolar { scale, zero_point } => {
                 let scale = rational(scale)?;
@@ -145,13 +182,13 @@ impl Lowering<'_> {
                     // x / s + z >= 0 where x + z * s >= 0, because s is positive.
                     real.affine(vec![BigRational::one()], vec![&scale * integer(zero_point)]);
                 }
-                (QonnxQuantizer::Bipolar { scale: scale.clone() }, scale, zero_point)
+                (formula::Quantizer::Bipolar, scale, zero_point)
             }
             Quantizer::Sign => {
                 // Clipped to [-1, 1] and rounded away from 0: every positive number becomes 1.
                 let rounding = RoundingMode::AwayFromZero;
                 let one = BigRational::one();
-                (QonnxQuantizer::Quant { scale: one.clone(), zero_point: 0, lo: -1, hi: 1, rounding }, one, 0)
+                (formula::Quantizer::Quant { scale: vec![one.clone()], zero_point: 0, lo: -1, hi: 1, rounding }, one, 0)
             }
             Quantizer::Truncation { input_scale, input_zero_point, shift, rounding, bounds, scale, zero_point } => {
                 real.affine(vec![rational(input_scale)?.recip()], vec![integer(input_zero_point)]);
@@ -169,17 +206,21 @@ impl Lowering<'_> {
                     None => self.reachable(node, &real)?,
                 };
                 let one = BigRational::one();
-                let closing = QonnxQuantizer::Quant { scale: one, zero_point: 0, lo, hi, rounding };
+                let closing = formula::Quantizer::Quant { scale: vec![one], zero_point: 0, lo, hi, rounding };
                 (closing, rational(scale)?, zero_point)
             }
         };
         let channels = real.channels();
-        let formula = Qonnx::new(channels, real.chain.clone(), closing)
+        let (element, range) = match &closing {
+            formula::Quantizer::Bipolar => (IntType::Bipolar, IntType::Bipolar.range()),
+            formula::Quantizer::Quant { lo, hi, .. } => {
+                (IntType::smallest_for(Range::new(*lo, *hi)), Range::new(*lo, *hi))
+            }
+        };
+        let formula = Qonnx::new(channels, real.chain.clone(), closing, element)
             .map(Formula::Qonnx)
-            .map_err(|e| CompileError::node(&node.name, e.to_string(), "quantize the model differently"))?;
-        let element = formula.output_type();
+            .map_err(|e| formula_error(node, &e.to_string()))?;
         let name = self.result_name(node);
-        let range = quantizer_range(&quantizer).unwrap_or_else(|| element.range());
         let shape = real.shape.clone();
         let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
         self.add_dense(&real, formula, tensor)?;
@@ -247,6 +288,12 @@ impl Lowering<'_> {
         }
         Ok((least, greatest))
     }
+}
+
+/// A formula's error on a node; its text is the cause, `; ` and the remedy.
+fn formula_error(node: &Node, text: &str) -> CompileError {
+    let (cause, remedy) = text.rsplit_once("; ").unwrap_or((text, "quantize the model differently"));
+    CompileError::node(&node.name, cause, remedy)
 }
 
 /// Values that a quantizer gives, where it says so itself.

@@ -2,11 +2,11 @@
 
 use crate::quant::TensorId;
 use ndarray::Array2;
-use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, Zero};
 use std::sync::Arc;
 use systole_arith::formula::RealOp;
+use systole_arith::real::rational_sqrt;
 
 /// A matrix product of an integer tensor and integer weights.
 #[derive(Clone, Debug)]
@@ -61,13 +61,13 @@ impl PendingReal {
     /// Continues with `x / sqrt(radicand[c])`, radicands positive. Where all roots are rational
     /// this is an affine operation.
     pub fn divide_by_sqrt(&mut self, radicand: Vec<BigRational>) {
-        let roots: Option<Vec<BigRational>> = radicand.iter().map(rational_root).collect();
+        let roots: Option<Vec<BigRational>> = radicand.iter().map(rational_sqrt).collect();
         match roots {
             Some(roots) => {
                 let inverse = roots.iter().map(BigRational::recip).collect();
                 self.affine(inverse, vec![BigRational::zero()]);
             }
-            None => self.chain.push(RealOp::DivideBySqrt(radicand)),
+            None => self.chain.push(RealOp::DivideBySqrt { radicand }),
         }
     }
 
@@ -88,7 +88,7 @@ impl PendingReal {
                 RealOp::Affine { scale, offset } => value * of(scale)? + of(offset)?,
                 RealOp::Relu if value.is_negative() => BigRational::zero(),
                 RealOp::Relu => value,
-                RealOp::DivideBySqrt(_) => return None,
+                RealOp::DivideBySqrt { .. } => return None,
             };
         }
         Some(value)
@@ -110,7 +110,7 @@ impl PendingReal {
                     constants = constants.iter().map(|c| apply(c)).collect();
                 }
                 RealOp::Relu => constants.push(vec![BigRational::zero()]),
-                RealOp::DivideBySqrt(_) => return false,
+                RealOp::DivideBySqrt { .. } => return false,
             }
         }
         let integers = |list: &[BigRational]| list.iter().all(BigRational::is_integer);
@@ -131,18 +131,9 @@ pub fn zip(
     }
 }
 
-/// The square root of a positive rational, where it is rational.
-fn rational_root(value: &BigRational) -> Option<BigRational> {
-    let root = |v: &BigInt| Some(v.sqrt()).filter(|root| root * root == *v);
-    if value.is_negative() {
-        return None;
-    }
-    Some(BigRational::new(root(value.numer())?, root(value.denom())?))
-}
-
 /// `1 / sqrt(value)` of a positive rational with a relative error below 2^-100.
 pub fn inverse_root(value: &BigRational) -> BigRational {
-    if let Some(root) = rational_root(value) {
+    if let Some(root) = rational_sqrt(value) {
         return root.recip();
     }
     // 1/sqrt(n/d) = sqrt(n*d) / n; scaling n*d by 4^k gives the root k more bits.
@@ -156,6 +147,7 @@ pub fn inverse_root(value: &BigRational) -> BigRational {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use num_bigint::BigInt;
 
     fn ratio(numerator: i64, denominator: i64) -> BigRational {
         BigRational::new(numerator.into(), denominator.into())
@@ -185,12 +177,12 @@ mod tests {
     }
 
     #[test]
-    fn division_by_a_rational_root_is_affine() {
+    fn division_by_a_rational_sqrt_is_affine() {
         let mut real = pending();
         real.divide_by_sqrt(vec![ratio(9, 4)]);
         assert!(matches!(real.chain.as_slice(), [RealOp::Affine { scale, .. }] if scale == &[ratio(1, 3)]));
         real.divide_by_sqrt(vec![ratio(2, 1)]);
-        assert!(matches!(real.chain.as_slice(), [_, RealOp::DivideBySqrt(_)]));
+        assert!(matches!(real.chain.as_slice(), [_, RealOp::DivideBySqrt { .. }]));
     }
 
     #[test]

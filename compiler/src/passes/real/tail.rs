@@ -100,8 +100,8 @@ impl Lowering<'_> {
             if trimmed != from {
                 operations.push(border::reshape(&trimmed));
             }
-            let (operation, result) = border::head(head, position, k, &trimmed);
-            operations.push(operation);
+            let (head, result) = border::head(head, position, k, &trimmed);
+            operations.extend(head);
             if result != shape {
                 operations.push(border::reshape(&shape));
             }
@@ -130,7 +130,7 @@ fn host_operations(chain: &[RealOp]) -> Vec<BorderOp> {
                 scale = super::pending::zip(&scale, s, |a, b| a * b);
                 pending = true;
             }
-            RealOp::DivideBySqrt(radicand) => {
+            RealOp::DivideBySqrt { radicand } => {
                 let factors: Vec<BigRational> = radicand.iter().map(inverse_root).collect();
                 offset = super::pending::zip(&offset, &factors, |a, b| a * b);
                 scale = super::pending::zip(&scale, &factors, |a, b| a * b);

@@ -248,7 +248,7 @@ impl<'g> Lowering<'g> {
             Value::Tail { .. } => {
                 return error(
                     "its operand is computed by the host behind the accelerator".into(),
-                    "put Softmax, ArgMax and TopK at the end of the network".into(),
+                    "put Softmax, ArgMax, TopK and quantizers with several scales at the end of the network".into(),
                 )
             }
         };
