@@ -1,7 +1,10 @@
 //! `Graph`: the network as imported. Acyclic, static shapes, unique names; the file's own
 //! operators and quantization are kept.
 
+mod display;
+mod interpret;
 mod tensor;
+mod verify;
 
 pub use tensor::{ConstantData, ElementType, Quantization, Tensor};
 

@@ -1,19 +1,136 @@
-//! Operators of imported networks: a closed enum, one file an operator.
+//! Operators of imported networks: a closed set, one file an operator.
 //!
-//! An operator's file holds its attributes, shape inference, reference evaluation, its lowering to
+//! An operator's file holds its attributes, shape checks, reference evaluation, its lowering to
 //! integers, and a generator of random cases for the tests.
 
+pub mod dequantize;
+pub mod fully_connected;
+pub mod node_view;
 pub mod onnx;
+pub mod quantize;
+pub mod random;
+pub mod reshape;
+pub mod softmax;
+
+pub use node_view::{sample_shape, NodeView};
+
+use crate::diagnostic::CompileError;
+use crate::graph::{ConstantData, Node, Tensor};
+use crate::passes::lowering::Lowering;
+use crate::profile::Profile;
 
 /// An operator with its attributes.
 #[derive(Clone, Debug)]
 pub enum Op {
-    // TFLite
-    // FullyConnected(fully_connected::FullyConnected),
-    // Softmax(softmax::Softmax),
-    // Quantize(quantize::Quantize), Dequantize(dequantize::Dequantize),
-    // both
-    // Reshape(reshape::Reshape)
-    /// An operator of an ONNX network.
+    /// TFLite: matrix product on each row, bias, requantization.
+    FullyConnected(fully_connected::FullyConnected),
+    /// TFLite: the same elements under another shape.
+    Reshape(reshape::Reshape),
+    /// TFLite: softmax over the innermost dimension.
+    Softmax(softmax::Softmax),
+    /// TFLite: real numbers, or integers of another quantization, to integers.
+    Quantize(quantize::Quantize),
+    /// TFLite: integers to real numbers.
+    Dequantize(dequantize::Dequantize),
+    /// ONNX and QONNX.
     Onnx(onnx::OnnxOp),
+}
+
+impl Op {
+    /// Name in the file format's specification.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Op::FullyConnected(_) => "FULLY_CONNECTED",
+            Op::Reshape(_) => "RESHAPE",
+            Op::Softmax(_) => "SOFTMAX",
+            Op::Quantize(_) => "QUANTIZE",
+            Op::Dequantize(_) => "DEQUANTIZE",
+            Op::Onnx(op) => op.name(),
+        }
+    }
+
+    /// Whether operands and results fit the operator: counts, element types, shapes, quantization.
+    ///
+    /// # Errors
+    /// If they do not, with the numbers and a remedy.
+    pub fn check(&self, view: &NodeView) -> Result<(), CompileError> {
+        match self {
+            Op::FullyConnected(op) => op.check(view),
+            Op::Reshape(op) => op.check(view),
+            Op::Softmax(op) => op.check(view),
+            Op::Quantize(op) => op.check(view),
+            Op::Dequantize(op) => op.check(view),
+            Op::Onnx(op) => check_onnx(op, view),
+        }
+    }
+
+    /// Values of the results from the values of the operands, as `profile`'s runtime computes them.
+    ///
+    /// # Errors
+    /// If the operands do not fit the operator.
+    pub fn evaluate(
+        &self,
+        view: &NodeView,
+        values: &[Option<&ConstantData>],
+        profile: Profile,
+    ) -> Result<Vec<ConstantData>, CompileError> {
+        match self {
+            Op::FullyConnected(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::Reshape(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Softmax(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Quantize(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::Dequantize(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::Onnx(op) => evaluate_onnx(op, view, values),
+        }
+    }
+
+    /// Consumes the values of the node's operands and defines those of its results.
+    ///
+    /// # Errors
+    /// If the operands have values that the operator does not take.
+    pub fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
+        match self {
+            Op::FullyConnected(op) => op.lower(node, lowering),
+            Op::Reshape(op) => op.lower(node, lowering),
+            Op::Softmax(op) => op.lower(node, lowering),
+            Op::Quantize(op) => op.lower(node, lowering),
+            Op::Dequantize(op) => op.lower(node, lowering),
+            Op::Onnx(op) => op.behaviour().lower(node, lowering),
+        }
+    }
+}
+
+fn check_onnx(op: &onnx::OnnxOp, view: &NodeView) -> Result<(), CompileError> {
+    let operands = onnx::Operands::new(view.name, view.inputs.clone());
+    for (inferred, result) in op.behaviour().infer(&operands)?.iter().zip(&view.outputs) {
+        if inferred.shape != result.shape {
+            return Err(view.error(
+                format!("result `{}` has shape {:?}, the operands give {:?}", result.name, result.shape, inferred.shape),
+                "export the model again",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn evaluate_onnx(
+    op: &onnx::OnnxOp,
+    view: &NodeView,
+    values: &[Option<&ConstantData>],
+) -> Result<Vec<ConstantData>, CompileError> {
+    let tensors: Vec<Option<Tensor>> = view
+        .inputs
+        .iter()
+        .zip(values)
+        .map(|(tensor, value)| Some(Tensor { constant: Some((*value)?.clone()), ..(*tensor)?.clone() }))
+        .collect();
+    let operands = onnx::Operands::new(view.name, tensors.iter().map(Option::as_ref).collect());
+    let results = op.behaviour().evaluate(&operands)?;
+    results
+        .into_iter()
+        .map(|tensor| {
+            let values = onnx::operands::real_values(&tensor).map(ConstantData::Float);
+            values.or(tensor.constant).ok_or_else(|| view.error("it gives no value", "export the model again"))
+        })
+        .collect()
 }

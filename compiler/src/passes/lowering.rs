@@ -4,10 +4,11 @@
 //! real-valued operators only extend a value, and a quantizer closes it into an integer tensor.
 
 use crate::diagnostic::CompileError;
-use crate::graph::{Graph, TensorId as GraphTensor};
+use crate::graph::{ElementType, Graph, Node, TensorId as GraphTensor};
+use crate::ops::sample_shape;
 use crate::passes::real::PendingReal;
 use crate::profile::Profile;
-use crate::quant::{Border, QuantNode, QuantTensor, TensorId};
+use crate::quant::{Border, QuantNode, QuantOp, QuantTensor, TensorId};
 use num_rational::BigRational;
 use std::collections::HashMap;
 use systole_arith::{BorderOp, IntType};
@@ -78,7 +79,24 @@ pub enum InputType {
     Integer(IntType),
 }
 
-impl Lowering<'_> {
+impl<'g> Lowering<'g> {
+    /// The start: every input on the host, nothing lowered.
+    pub fn new(graph: &'g Graph, profile: Profile, input_types: HashMap<String, InputType>) -> Self {
+        let value = |&input: &GraphTensor| {
+            let shape = sample_shape(&graph.tensor(input).shape);
+            (input, Value::Host { input, shape, operations: Vec::new() })
+        };
+        Lowering {
+            graph,
+            profile,
+            input_types,
+            values: graph.inputs.iter().map(value).collect(),
+            tensors: Vec::new(),
+            nodes: Vec::new(),
+            inputs: Vec::new(),
+        }
+    }
+
     /// The value of an operand.
     ///
     /// # Errors
@@ -91,5 +109,114 @@ impl Lowering<'_> {
                 "export the model again",
             )
         })
+    }
+
+    /// Operand `position` as an integer tensor of the accelerator, with its scale and zero point. An
+    /// int8 tensor that the host still holds enters the accelerator here.
+    ///
+    /// # Errors
+    /// If the operand is real, or computed by the host behind the accelerator.
+    pub fn integer_operand(
+        &mut self,
+        node: &Node,
+        position: usize,
+    ) -> Result<(TensorId, BigRational, i64), CompileError> {
+        let id = self.operand_id(node, position)?;
+        match self.value(&node.name, id)?.clone() {
+            Value::Integer { tensor, scale, zero_point } => Ok((tensor, scale, zero_point)),
+            Value::Host { input, shape, operations } => self.enter(node, id, input, shape, operations),
+            Value::Real(_) => Err(CompileError::node(
+                &node.name,
+                format!("operand `{}` is not quantized", self.graph.tensor(id).name),
+                "put a quantizer in front of it",
+            )),
+            Value::Tail { .. } => Err(CompileError::node(
+                &node.name,
+                format!("operand `{}` is computed by the host behind the accelerator", self.graph.tensor(id).name),
+                "SOFTMAX and DEQUANTIZE are compiled at the network's end only",
+            )),
+        }
+    }
+
+    /// Operand `position` behind the accelerator: its tensor, the shape on the host and the host's
+    /// operations so far.
+    ///
+    /// # Errors
+    /// If the operand is real.
+    pub fn host_operand(
+        &mut self,
+        node: &Node,
+        position: usize,
+    ) -> Result<(TensorId, Vec<usize>, Vec<BorderOp>), CompileError> {
+        let id = self.operand_id(node, position)?;
+        if let Value::Tail { tensor, shape, operations } = self.value(&node.name, id)?.clone() {
+            return Ok((tensor, shape, operations));
+        }
+        let (tensor, _, _) = self.integer_operand(node, position)?;
+        let shape = sample_shape(&self.graph.tensor(id).shape);
+        let operations = match self.tensor(&node.name, tensor)?.shape == shape {
+            true => Vec::new(),
+            false => vec![BorderOp::Reshape(shape.clone())],
+        };
+        Ok((tensor, shape, operations))
+    }
+
+    /// The tensor of operand `position`.
+    ///
+    /// # Errors
+    /// If it is absent.
+    pub fn operand_id(&self, node: &Node, position: usize) -> Result<GraphTensor, CompileError> {
+        node.inputs.get(position).copied().flatten().ok_or_else(|| {
+            CompileError::node(&node.name, format!("operand {position} is missing"), "export the model again")
+        })
+    }
+
+    /// An int8 tensor on the host becomes the accelerator's input.
+    fn enter(
+        &mut self,
+        node: &Node,
+        id: GraphTensor,
+        input: GraphTensor,
+        shape: Vec<usize>,
+        operations: Vec<BorderOp>,
+    ) -> Result<(TensorId, BigRational, i64), CompileError> {
+        let source = self.graph.tensor(id);
+        let quantization = source.quantization.as_ref().map(|q| (q.scales.as_slice(), q.zero_points.as_slice()));
+        let (ElementType::Int8, Some(([scale], [zero_point]))) = (source.element, quantization) else {
+            return Err(CompileError::node(
+                &node.name,
+                format!("operand `{}` is {} without one scale and zero point", source.name, source.element.name()),
+                "put a QUANTIZE to int8 in front of it, or quantize the model fully, inputs included",
+            ));
+        };
+        let (zero_point, scale) = (*zero_point, self.rational(&node.name, *scale)?);
+        let int8 = IntType::Signed(8);
+        let tensor = self.add_tensor(source.name.clone(), shape, int8, int8.range(), Some((&scale, zero_point)))?;
+        self.add_input(input, tensor, operations);
+        self.values.insert(id, Value::Integer { tensor, scale: scale.clone(), zero_point });
+        Ok((tensor, scale, zero_point))
+    }
+
+    /// Adds a node that gives `tensor` another shape of the same elements.
+    ///
+    /// # Errors
+    /// If `tensor` is none of the lowering's.
+    pub fn reshape(&mut self, name: &str, tensor: TensorId, shape: Vec<usize>) -> Result<TensorId, CompileError> {
+        let from = self.tensor(name, tensor)?.clone();
+        let output = self.add_tensor(from.name.clone(), shape, from.element, from.range, None)?;
+        if let Some(made) = self.tensors.get_mut(output.0 as usize) {
+            (made.scale, made.zero_point) = (from.scale, from.zero_point);
+        }
+        self.add_node(name, QuantOp::Reshape, vec![tensor], output);
+        Ok(output)
+    }
+
+    /// A scale as an exact number.
+    ///
+    /// # Errors
+    /// If it is not finite.
+    pub fn rational(&self, node: &str, scale: f32) -> Result<BigRational, CompileError> {
+        BigRational::from_float(scale)
+            .ok_or_else(|| CompileError::node(node, format!("the scale is {scale}"), "quantize the model again"))
     }
 }

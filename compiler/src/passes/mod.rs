@@ -1,6 +1,8 @@
 //! The pipeline, top to bottom.
 
+pub mod derive_exact_maps;
 pub mod fold_constants;
 pub mod keep_nodes;
+pub mod lower_to_integers;
 pub mod lowering;
 pub mod real;

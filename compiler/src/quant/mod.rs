@@ -3,12 +3,19 @@
 //!
 //! `interpret` is **the software reference**: it evaluates each profile's own formula.
 
+mod border;
 mod dense;
+mod display;
+mod error;
+mod interpret;
+mod store;
+mod verify;
 
-pub use dense::Dense;
+pub use dense::{weight_type, Dense, ACCUMULATOR_BITS};
+pub use error::QuantError;
 
 use crate::profile::Profile;
-use petgraph::graph::DiGraph;
+use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
 use systole_arith::{BorderOp, IntType, Range};
 
@@ -63,7 +70,7 @@ impl QuantTensor {
 }
 
 /// An operator on integers with its operands.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QuantNode {
     /// Unique name.
     pub name: String,
@@ -76,7 +83,7 @@ pub struct QuantNode {
 }
 
 /// Integer operators: a closed set.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum QuantOp {
     /// Matrix product on each pixel, bias, requantization.
@@ -115,4 +122,66 @@ pub struct QuantGraph {
     pub inputs: Vec<Border>,
     /// Tensors read by the host.
     pub outputs: Vec<Border>,
+}
+
+impl QuantGraph {
+    /// Links `nodes` by the tensors they share.
+    ///
+    /// # Errors
+    /// If an id is out of range, a tensor has two sources, or the nodes form a cycle.
+    pub fn new(
+        name: String,
+        profile: Profile,
+        tensors: Vec<QuantTensor>,
+        nodes: Vec<QuantNode>,
+        inputs: Vec<Border>,
+        outputs: Vec<Border>,
+    ) -> Result<QuantGraph, QuantError> {
+        let known = |subject: &str, id: TensorId| match tensors.get(id.0 as usize) {
+            Some(_) => Ok(()),
+            None => Err(QuantError::broken(subject, format!("it uses tensor {} of {}", id.0, tensors.len()))),
+        };
+        for border in inputs.iter().chain(&outputs) {
+            known(&format!("border `{}`", border.host_name), border.tensor)?;
+        }
+        let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
+        let mut producers: Vec<Option<NodeIndex>> = vec![None; tensors.len()];
+        for node in nodes {
+            let subject = format!("node `{}`", node.name);
+            node.inputs.iter().chain([&node.output]).try_for_each(|&id| known(&subject, id))?;
+            let output = node.output;
+            let fed = inputs.iter().any(|border| border.tensor == output);
+            let index = graph.add_node(node);
+            if let Some(slot) = producers.get_mut(output.0 as usize) {
+                if slot.replace(index).is_some() || fed {
+                    return Err(QuantError::broken(subject, format!("tensor {} has a second source", output.0)));
+                }
+            }
+        }
+        for index in graph.node_indices() {
+            for input in graph[index].inputs.clone() {
+                if let Some(from) = producers.get(input.0 as usize).copied().flatten() {
+                    graph.add_edge(from, index, input);
+                }
+            }
+        }
+        let graph = QuantGraph { name, profile, tensors, nodes: graph, inputs, outputs };
+        graph.order()?;
+        Ok(graph)
+    }
+
+    /// The tensor of an id of this graph.
+    pub fn tensor(&self, id: TensorId) -> &QuantTensor {
+        &self.tensors[id.0 as usize]
+    }
+
+    /// Nodes so that every operand's producer comes first.
+    ///
+    /// # Errors
+    /// If there is a cycle, naming a node on it.
+    pub fn order(&self) -> Result<Vec<NodeIndex>, QuantError> {
+        petgraph::algo::toposort(&self.nodes, None).map_err(|cycle| {
+            QuantError::broken(format!("node `{}`", self.nodes[cycle.node_id()].name), "it needs its own result (a cycle)")
+        })
+    }
 }

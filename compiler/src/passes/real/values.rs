@@ -40,7 +40,7 @@ impl<'g> Lowering<'g> {
         let Value::Host { input, shape, operations } = &value else { return Ok(value) };
         let name = self.graph.tensor(*input).name.clone();
         let Some(&chosen) = self.input_types.get(&name) else { return Ok(value) };
-        let (quantizer, element, scale) = input_quantizer(chosen);
+        let (quantizer, element, scale) = input_quantizer(&name, chosen)?;
         let mut operations = operations.clone();
         operations.push(quantizer);
         let (input, shape) = (*input, shape.clone());
@@ -96,13 +96,13 @@ impl<'g> Lowering<'g> {
     }
 
     /// Name of the node's first result in the model file.
-    pub(super) fn result_name(&self, node: &Node) -> String {
+    pub(crate) fn result_name(&self, node: &Node) -> String {
         node.outputs.first().map_or_else(|| node.name.clone(), |id| self.graph.tensor(*id).name.clone())
     }
 
     /// Adds an integer tensor under `name`, numbered where that is taken. `real` is its scale and
     /// zero point.
-    pub(super) fn add_tensor(
+    pub(crate) fn add_tensor(
         &mut self,
         name: String,
         shape: Vec<usize>,
@@ -126,13 +126,13 @@ impl<'g> Lowering<'g> {
     }
 
     /// Adds an operator under `name`, numbered where that is taken.
-    pub(super) fn add_node(&mut self, name: &str, op: QuantOp, inputs: Vec<TensorId>, output: TensorId) {
+    pub(crate) fn add_node(&mut self, name: &str, op: QuantOp, inputs: Vec<TensorId>, output: TensorId) {
         let name = unique(name, |candidate| self.nodes.iter().any(|n| n.name == candidate));
         self.nodes.push(QuantNode { name, op, inputs, output });
     }
 
     /// Adds the border between a graph input and an integer tensor.
-    pub(super) fn add_input(&mut self, input: GraphTensor, tensor: TensorId, operations: Vec<BorderOp>) {
+    pub(crate) fn add_input(&mut self, input: GraphTensor, tensor: TensorId, operations: Vec<BorderOp>) {
         let source = self.graph.tensor(input);
         self.inputs.push(Border {
             tensor,
@@ -272,7 +272,7 @@ impl<'g> Lowering<'g> {
     }
 
     /// A tensor made during the lowering.
-    pub(super) fn tensor(&self, node: &str, id: TensorId) -> Result<&QuantTensor, CompileError> {
+    pub(crate) fn tensor(&self, node: &str, id: TensorId) -> Result<&QuantTensor, CompileError> {
         self.tensors.get(id.0 as usize).ok_or_else(|| CompileError::Internal {
             pass: "lower_to_integers",
             cause: format!("node `{node}` uses tensor {} of {}", id.0, self.tensors.len()),
@@ -280,18 +280,29 @@ impl<'g> Lowering<'g> {
     }
 }
 
+/// Widest type of an input, in bits.
+const INPUT_BITS: u32 = 32;
+
 /// The border operation of a type that the caller chose, the integers' type, and the scale.
-fn input_quantizer(chosen: InputType) -> (BorderOp, IntType, BigRational) {
-    let one = BigRational::one();
-    match chosen {
+fn input_quantizer(input: &str, chosen: InputType) -> Result<(BorderOp, IntType, BigRational), CompileError> {
+    let (bits, exponent) = match chosen {
+        InputType::Fixed { bits, integer_bits } => (bits, i64::from(integer_bits) - i64::from(bits)),
+        InputType::Integer(element) => (element.bits(), 0),
+    };
+    if !(1..=INPUT_BITS).contains(&bits) || exponent.abs() > 64 {
+        return Err(CompileError::model(
+            format!("the type of input `{input}` has {bits} bits, steps of 2^{exponent}"),
+            format!("use 1 to {INPUT_BITS} bits and steps from 2^-64 to 2^64"),
+        ));
+    }
+    Ok(match chosen {
         InputType::Fixed { bits, integer_bits } => {
-            let exponent = integer_bits - bits as i32;
             let two = BigRational::from_integer(2.into());
-            let scale = num_traits::Pow::pow(two, exponent);
+            let scale = num_traits::Pow::pow(two, exponent as i32);
             (border::quantize_fixed(bits, integer_bits), IntType::Signed(bits), scale)
         }
-        InputType::Integer(element) => (border::quantize_integer(element), element, one),
-    }
+        InputType::Integer(element) => (border::quantize_integer(element), element, BigRational::one()),
+    })
 }
 
 /// `name`, or `name_2`, `name_3` ... where it is taken.

@@ -1,0 +1,60 @@
+//! Derives each requantization's exact map and each tensor's range from the actual weights.
+//!
+//! It walks in data order, because the values that a tensor takes bound the accumulators of the next
+//! layer: only reachable accumulators count, so maps have no edge that never decides anything, and
+//! accumulators are as narrow as the weights allow.
+
+use crate::diagnostic::CompileError;
+use crate::quant::{Dense, QuantGraph, QuantOp, RangeOrigin};
+use systole_arith::{Formula, IntType, Range, Step};
+
+/// Fills every dense node's map, every computed tensor's range, and the element type of tensors that
+/// hold accumulators.
+///
+/// # Errors
+/// If accumulators are too wide, or an output is too wide for an exact map; the error names the node.
+pub fn run(graph: &mut QuantGraph) -> Result<(), CompileError> {
+    let internal = |cause: String| CompileError::Internal { pass: "derive_exact_maps", cause };
+    for index in graph.order().map_err(|error| internal(error.to_string()))? {
+        let Some(node) = graph.nodes.node_weight_mut(index) else { continue };
+        let operand = node.inputs.first().and_then(|id| graph.tensors.get(id.0 as usize));
+        let Some((range, element)) = operand.map(|tensor| (tensor.range, tensor.element)) else {
+            return Err(internal(format!("node `{}` has no operand", node.name)));
+        };
+        let (range, element) = match &mut node.op {
+            QuantOp::Reshape => (range, Some(element)),
+            QuantOp::Dense(dense) => derive(&node.name, dense, range)?,
+        };
+        let output = graph
+            .tensors
+            .get_mut(node.output.0 as usize)
+            .ok_or_else(|| internal(format!("node `{}` has no result", node.name)))?;
+        output.range = range;
+        output.origin = RangeOrigin::FromValues;
+        if let Some(element) = element {
+            output.element = element;
+        }
+    }
+    Ok(())
+}
+
+/// Fills the map of one node; gives its outputs' range, and their type where the formula has one or
+/// the accumulators decide it.
+fn derive(node: &str, dense: &mut Dense, input: Range) -> Result<(Range, Option<IntType>), CompileError> {
+    let reachable = dense
+        .accumulator_ranges(input)
+        .map_err(|error| CompileError::node(node, error.to_string(), "see the limits in the documentation"))?;
+    let empty = || CompileError::node(node, "it has no outputs", "remove the layer");
+    if let Formula::Identity { .. } = dense.formula {
+        dense.map = None;
+        let hull = reachable.into_iter().reduce(Range::hull).ok_or_else(empty)?;
+        return Ok((hull, Some(IntType::Signed(hull.signed_bits()))));
+    }
+    let map = Step::derive(&dense.formula, &reachable).map_err(|error| {
+        CompileError::node(node, error.to_string(), "quantize this layer's output to at most 8 bits")
+    })?;
+    let range = map.output_hull().ok_or_else(empty)?;
+    let element = map.output;
+    dense.map = Some(map);
+    Ok((range, Some(element)))
+}

@@ -1,0 +1,162 @@
+//! From the imported network to integers: `Graph` -> `QuantGraph`.
+//!
+//! Nodes are visited in data order; each consumes the [`Value`]s of its operands and defines those
+//! of its results. What is real in front of the first quantizer and behind the last product becomes
+//! border operations of the host.
+
+use super::lowering::{Lowering, Value};
+use crate::diagnostic::CompileError;
+use crate::frontend::FrontOptions;
+use crate::graph::{ElementType, Graph, TensorId as GraphTensor};
+use crate::ops::sample_shape;
+use crate::quant::{Border, QuantGraph, QuantNode, QuantOp, QuantTensor, TensorId};
+use std::collections::{HashMap, HashSet};
+use systole_arith::BorderOp;
+
+const PASS: &str = "lower_to_integers";
+
+/// Lowers a network. Ranges and exact maps are not derived yet.
+///
+/// # Errors
+/// If a node cannot be expressed on integers, with the node's name.
+pub fn run(graph: &Graph, options: &FrontOptions) -> Result<QuantGraph, CompileError> {
+    check_input_types(graph, options)?;
+    let mut lowering = Lowering::new(graph, options.profile(graph.format)?, options.input_types.clone());
+    for index in graph.topological_order()? {
+        let node = &graph.nodes[index];
+        node.op.lower(node, &mut lowering)?;
+    }
+    let mut outputs = Vec::with_capacity(graph.outputs.len());
+    for &output in &graph.outputs {
+        outputs.push(output_border(&mut lowering, output)?);
+    }
+    let Lowering { profile, tensors, nodes, mut inputs, .. } = lowering;
+    let place = |border: &Border| graph.inputs.iter().position(|&id| graph.tensor(id).name == border.host_name);
+    inputs.sort_by_key(place);
+    refuse_doubled_inputs(&inputs)?;
+    for border in &mut outputs {
+        sink_reshapes(border, &tensors, &nodes);
+    }
+    let parts = Parts { tensors, nodes, inputs, outputs }.without_unused();
+    QuantGraph::new(graph.name.clone(), profile, parts.tensors, parts.nodes, parts.inputs, parts.outputs)
+        .map_err(|error| CompileError::Internal { pass: PASS, cause: error.to_string() })
+}
+
+/// A type for an input that there is not would be ignored silently.
+fn check_input_types(graph: &Graph, options: &FrontOptions) -> Result<(), CompileError> {
+    let names: Vec<&str> = graph.inputs.iter().map(|&id| graph.tensor(id).name.as_str()).collect();
+    let mut chosen: Vec<&String> = options.input_types.keys().collect();
+    chosen.sort();
+    for name in chosen {
+        if !names.contains(&name.as_str()) {
+            return Err(CompileError::model(
+                format!("an input type is given for `{name}`, which is no input"),
+                format!("the inputs are {}", names.join(", ")),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The host's side of a graph output: integers of the file leave as they are, all else has a tail.
+fn output_border(lowering: &mut Lowering, output: GraphTensor) -> Result<Border, CompileError> {
+    let graph = lowering.graph;
+    let tensor = graph.tensor(output);
+    if tensor.constant.is_some() {
+        return Err(CompileError::model(
+            format!("output `{}` is a constant", tensor.name),
+            "remove the output or connect it",
+        ));
+    }
+    let integers = tensor.element != ElementType::Float32;
+    let (id, operations) = match lowering.value(&format!("output {}", tensor.name), output)?.clone() {
+        Value::Integer { tensor, .. } if integers => (tensor, Vec::new()),
+        Value::Host { .. } if graph.inputs.contains(&output) => {
+            return Err(CompileError::model(
+                format!("output `{}` is an input", tensor.name),
+                "remove the output: nothing is computed",
+            ))
+        }
+        _ => {
+            let (id, _, operations) = lowering.output_tail(output)?;
+            (id, operations)
+        }
+    };
+    let host_shape = sample_shape(&tensor.shape);
+    let operations = match operations.is_empty() && lowering.tensor(&tensor.name, id)?.shape != host_shape {
+        true => vec![BorderOp::Reshape(host_shape.clone())],
+        false => operations,
+    };
+    Ok(Border { tensor: id, host_name: tensor.name.clone(), host_shape, host_type: tensor.element.name().into(), operations })
+}
+
+/// Each input feeds the accelerator once.
+fn refuse_doubled_inputs(inputs: &[Border]) -> Result<(), CompileError> {
+    let mut seen = HashSet::new();
+    match inputs.iter().find(|border| !seen.insert(border.host_name.as_str())) {
+        Some(border) => Err(CompileError::model(
+            format!("input `{}` enters the accelerator under two quantizations or shapes", border.host_name),
+            "quantize the input once, and feed all its readers with the result",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A reshape in front of an output is the host's: elements leave in order either way.
+fn sink_reshapes(border: &mut Border, tensors: &[QuantTensor], nodes: &[QuantNode]) {
+    let reshape = |id: TensorId| {
+        nodes.iter().find(|node| node.output == id && node.op == QuantOp::Reshape).and_then(|node| node.inputs.first())
+    };
+    let last = border.tensor;
+    while let Some(&from) = reshape(border.tensor) {
+        border.tensor = from;
+    }
+    let shape = tensors.get(last.0 as usize).map(|tensor| tensor.shape.clone());
+    if let (true, Some(shape)) = (last != border.tensor, shape) {
+        border.operations.insert(0, BorderOp::Reshape(shape));
+    }
+}
+
+struct Parts {
+    tensors: Vec<QuantTensor>,
+    nodes: Vec<QuantNode>,
+    inputs: Vec<Border>,
+    outputs: Vec<Border>,
+}
+
+impl Parts {
+    /// Keeps what an output depends on, and numbers the tensors anew.
+    fn without_unused(self) -> Parts {
+        let mut used: HashSet<TensorId> = self.outputs.iter().map(|border| border.tensor).collect();
+        let mut pending: Vec<TensorId> = used.iter().copied().collect();
+        while let Some(id) = pending.pop() {
+            for node in self.nodes.iter().filter(|node| node.output == id) {
+                pending.extend(node.inputs.iter().filter(|&&input| used.insert(input)));
+            }
+        }
+        let mut numbers = HashMap::new();
+        let mut tensors = Vec::with_capacity(used.len());
+        for (index, tensor) in self.tensors.into_iter().enumerate() {
+            let id = TensorId(index as u32);
+            if used.contains(&id) {
+                numbers.insert(id, TensorId(tensors.len() as u32));
+                tensors.push(tensor);
+            }
+        }
+        let renumbered = |id: TensorId| numbers.get(&id).copied();
+        let borders = |borders: Vec<Border>| {
+            let border = |border: Border| Some(Border { tensor: renumbered(border.tensor)?, ..border });
+            borders.into_iter().filter_map(border).collect::<Vec<_>>()
+        };
+        let node = |node: QuantNode| {
+            let inputs = node.inputs.iter().map(|&id| renumbered(id)).collect::<Option<_>>()?;
+            Some(QuantNode { inputs, output: renumbered(node.output)?, ..node })
+        };
+        Parts {
+            inputs: borders(self.inputs),
+            outputs: borders(self.outputs),
+            nodes: self.nodes.into_iter().filter_map(node).collect(),
+            tensors,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! The guarantees of an integer network.
+
+use super::{Border, Dense, QuantError, QuantGraph, QuantNode, QuantOp, QuantTensor, TensorId};
+use petgraph::visit::EdgeRef;
+use petgraph::Direction;
+use std::collections::HashSet;
+use systole_arith::{Formula, IntType, Range, Step};
+
+/// Bits of the widest element.
+const ELEMENT_BITS: u32 = 48;
+
+impl QuantGraph {
+    /// Checks every guarantee: ids in range, acyclic, unique names, every tensor with exactly one
+    /// source, shapes that fit, ranges within types, weights within theirs, maps that agree with
+    /// their formulas, borders that exist.
+    ///
+    /// # Errors
+    /// The first guarantee that does not hold.
+    pub fn check(&self) -> Result<(), QuantError> {
+        self.check_links()?;
+        self.order()?;
+        unique("tensor", self.tensors.iter().map(|tensor| tensor.name.as_str()))?;
+        unique("node", self.nodes.node_weights().map(|node| node.name.as_str()))?;
+        unique("input", self.inputs.iter().map(|border| border.host_name.as_str()))?;
+        unique("output", self.outputs.iter().map(|border| border.host_name.as_str()))?;
+        self.tensors.iter().try_for_each(check_tensor)?;
+        self.check_borders()?;
+        self.check_sources()?;
+        self.nodes.node_weights().try_for_each(|node| self.check_node(node))
+    }
+
+    /// [`QuantGraph::check`] with the error as text.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn verify(&self) -> Result<(), String> {
+        self.check().map_err(String::from)
+    }
+
+    fn known(&self, subject: &str, id: TensorId) -> Result<&QuantTensor, QuantError> {
+        self.tensors
+            .get(id.0 as usize)
+            .ok_or_else(|| QuantError::broken(subject, format!("it uses tensor {} of {}", id.0, self.tensors.len())))
+    }
+
+    /// Ids in range, and an edge for each operand that a node produces.
+    fn check_links(&self) -> Result<(), QuantError> {
+        for index in self.nodes.node_indices() {
+            let node = &self.nodes[index];
+            let subject = format!("node `{}`", node.name);
+            node.inputs.iter().chain([&node.output]).try_for_each(|&id| self.known(&subject, id).map(drop))?;
+            let produced = |id: TensorId| self.nodes.node_weights().any(|other| other.output == id);
+            let mut expected: Vec<TensorId> = node.inputs.iter().copied().filter(|&id| produced(id)).collect();
+            let mut linked = Vec::new();
+            for edge in self.nodes.edges_directed(index, Direction::Incoming) {
+                if self.nodes[edge.source()].output != *edge.weight() {
+                    return Err(QuantError::broken(subject, "an edge carries a tensor that its source does not produce"));
+                }
+                linked.push(*edge.weight());
+            }
+            expected.sort();
+            linked.sort();
+            if expected != linked {
+                return Err(QuantError::broken(subject, format!("its edges carry {linked:?}, its operands are {expected:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_borders(&self) -> Result<(), QuantError> {
+        if self.inputs.is_empty() || self.outputs.is_empty() {
+            let cause = format!("it has {} inputs and {} outputs", self.inputs.len(), self.outputs.len());
+            return Err(QuantError::broken(format!("network `{}`", self.name), cause));
+        }
+        for border in self.inputs.iter().chain(&self.outputs) {
+            let subject = format!("border `{}`", border.host_name);
+            let tensor = self.known(&subject, border.tensor)?;
+            check_plain_border(&subject, border, tensor)?;
+        }
+        Ok(())
+    }
+
+    /// Every tensor comes from exactly one border or node.
+    fn check_sources(&self) -> Result<(), QuantError> {
+        let mut sources = vec![0usize; self.tensors.len()];
+        let fed = self.inputs.iter().map(|border| border.tensor);
+        for id in fed.chain(self.nodes.node_weights().map(|node| node.output)) {
+            if let Some(count) = sources.get_mut(id.0 as usize) {
+                *count += 1;
+            }
+        }
+        match sources.iter().position(|&count| count != 1) {
+            Some(index) => Err(QuantError::broken(
+                format!("tensor `{}`", self.tensors[index].name),
+                format!("it has {} sources, not 1", sources[index]),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn check_node(&self, node: &QuantNode) -> Result<(), QuantError> {
+        let subject = format!("node `{}`", node.name);
+        let [input] = node.inputs.as_slice() else {
+            return Err(QuantError::broken(subject, format!("it has {} operands, not 1", node.inputs.len())));
+        };
+        let (input, output) = (self.known(&subject, *input)?, self.known(&subject, node.output)?);
+        match &node.op {
+            QuantOp::Dense(dense) => check_dense(&subject, dense, input, output),
+            QuantOp::Reshape => {
+                let same = input.elements() == output.elements()
+                    && input.element == output.element
+                    && input.range == output.range;
+                match same {
+                    true => Ok(()),
+                    false => Err(QuantError::broken(
+                        subject,
+                        format!(
+                            "it turns {:?} {} {} into {:?} {} {}",
+                            input.shape, input.element, input.range, output.shape, output.element, output.range
+                        ),
+                    )),
+                }
+            }
+        }
+    }
+}
+
+fn unique<'n>(what: &str, names: impl Iterator<Item = &'n str>) -> Result<(), QuantError> {
+    let mut seen = HashSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(QuantError::broken(format!("{what} `{name}`"), "two have this name"));
+        }
+    }
+    Ok(())
+}
+
+fn check_element(subject: &str, element: IntType) -> Result<(), QuantError> {
+    match element {
+        IntType::Bipolar => Ok(()),
+        IntType::Signed(bits) if (1..=ELEMENT_BITS).contains(&bits) => Ok(()),
+        IntType::Unsigned(bits) if (1..=32).contains(&bits) => Ok(()),
+        _ => Err(QuantError::broken(subject, format!("{element} is no type of a stream"))),
+    }
+}
+
+fn check_tensor(tensor: &QuantTensor) -> Result<(), QuantError> {
+    let subject = format!("tensor `{}`", tensor.name);
+    check_element(&subject, tensor.element)?;
+    let count = tensor.shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+    if count.is_none_or(|count| count == 0 || count > i64::MAX as usize) {
+        return Err(QuantError::broken(subject, format!("shape {:?} holds no or too many elements", tensor.shape)));
+    }
+    if tensor.range.lo > tensor.range.hi || !tensor.element.range().contains_range(tensor.range) {
+        return Err(QuantError::broken(subject, format!("range {} is not within {}", tensor.range, tensor.element)));
+    }
+    Ok(())
+}
+
+/// Without operations, host and accelerator hold the same elements.
+fn check_plain_border(subject: &str, border: &Border, tensor: &QuantTensor) -> Result<(), QuantError> {
+    let count = border.host_shape.iter().try_fold(1usize, |product, &dim| product.checked_mul(dim));
+    if border.operations.is_empty() && count != Some(tensor.elements()) {
+        return Err(QuantError::broken(
+            subject,
+            format!("the host has shape {:?}, the accelerator {:?}", border.host_shape, tensor.shape),
+        ));
+    }
+    Ok(())
+}
+
+fn check_dense(subject: &str, dense: &Dense, input: &QuantTensor, output: &QuantTensor) -> Result<(), QuantError> {
+    let broken = |cause: String| Err(QuantError::broken(subject, cause));
+    let (outputs, inputs) = dense.weights.dim();
+    if outputs == 0 || inputs == 0 {
+        return broken(format!("weights have shape [{outputs}, {inputs}]"));
+    }
+    if input.channels() != inputs || output.channels() != outputs || input.pixels() != output.pixels() {
+        return broken(format!("weights [{outputs}, {inputs}] turn {:?} into {:?}", input.shape, output.shape));
+    }
+    if dense.bias.len() != outputs || dense.formula.channels() != outputs {
+        return broken(format!(
+            "{} biases and {} channels of the formula for {outputs} outputs",
+            dense.bias.len(),
+            dense.formula.channels()
+        ));
+    }
+    check_element(subject, dense.weight_type)?;
+    if let Some(weight) = dense.weights.iter().find(|&&w| !dense.weight_type.contains(w)) {
+        return broken(format!("weight {weight} is no {}", dense.weight_type));
+    }
+    dense.formula.validate().or_else(|error| broken(error.to_string()))?;
+    let reachable = dense.accumulator_ranges(input.range)?;
+    dense.raw_range(input)?;
+    let produced = match (&dense.map, &dense.formula) {
+        (None, Formula::Identity { .. }) => reachable.into_iter().reduce(Range::hull),
+        (Some(_), Formula::Identity { .. }) => return broken("the identity has an exact map".into()),
+        (None, _) => return broken("its exact map has not been derived".into()),
+        (Some(map), formula) => Some(check_map(subject, map, formula, &reachable, output)?),
+    };
+    match produced {
+        Some(range) if range == output.range => Ok(()),
+        _ => broken(format!("output `{}` has range {}, the accumulators give {produced:?}", output.name, output.range)),
+    }
+}
+
+/// The map is the formula over the reachable accumulators; returns the outputs it gives.
+fn check_map(
+    subject: &str,
+    map: &Step,
+    formula: &Formula,
+    reachable: &[Range],
+    output: &QuantTensor,
+) -> Result<Range, QuantError> {
+    let broken = |cause: String| QuantError::broken(subject, cause);
+    map.verify().map_err(|error| broken(error.to_string()))?;
+    let domains = map.channels.iter().map(|channel| channel.domain);
+    if map.output != output.element || Some(map.output) != formula.output_type() {
+        return Err(broken(format!("its map gives {}, `{}` is {}", map.output, output.name, output.element)));
+    }
+    if map.channels.len() != reachable.len() || !domains.eq(reachable.iter().copied()) {
+        return Err(broken("its map covers other accumulators than the weights and inputs reach".into()));
+    }
+    let channels: Vec<_> = (0..reachable.len()).map(|channel| formula.channel(channel)).collect();
+    map.agrees_with(|channel, acc| channels[channel].evaluate(acc))
+        .map_err(|disagreement| broken(disagreement.to_string()))?;
+    map.output_hull().ok_or_else(|| broken("its map has no channels".into()))
+}
