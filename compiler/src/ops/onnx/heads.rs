@@ -46,7 +46,7 @@ impl Head {
         }
     }
 
-    /// The dimension, which must be the innermost that counts: those behind it have size 1.
+    /// The dimension it works along.
     fn axis(self, operands: &Operands) -> Result<usize, CompileError> {
         let shape = &operands.required(0, "input")?.shape;
         let (Head::Softmax { axis, .. } | Head::ArgMax { axis, .. } | Head::TopK { axis, .. }) = self;
@@ -102,7 +102,9 @@ impl Operator for Head {
         let axis = self.axis(operands)?;
         let lanes = |length: usize| {
             let mut shape = values.shape().to_vec();
-            shape.get_mut(axis).map(|dim| *dim = length);
+            if let Some(dim) = shape.get_mut(axis) {
+                *dim = length;
+            }
             IxDyn(&shape)
         };
         let constants = match self {

@@ -37,7 +37,7 @@ impl ScaleAndZero {
             Some(position) => along_one_axis(operands, position, "zero point")?,
             None => (vec![0.0], None),
         };
-        if let Some(zero) = zeros.iter().find(|z| z.fract() != 0.0 || !(z.abs() <= ZERO_POINT_LIMIT)) {
+        if let Some(zero) = zeros.iter().find(|z| z.is_nan() || z.fract() != 0.0 || z.abs() > ZERO_POINT_LIMIT) {
             return Err(operands.error(
                 format!("the zero point {zero} is not an integer of at most 16 bits"),
                 "quantize with an integer zero point, such as 0 (symmetric)",

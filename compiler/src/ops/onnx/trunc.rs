@@ -100,7 +100,7 @@ impl Operator for Trunc {
     fn evaluate(&self, operands: &Operands) -> Result<Vec<Tensor>, CompileError> {
         let values = operands.floats(0, "input")?;
         let Truncation { input, shift, rounding, bounds, output } = self.read(operands)?;
-        if let Some(v) = values.iter().find(|v| !(v.abs() < 2f32.powi(62))) {
+        if let Some(v) = values.iter().find(|v| v.is_nan() || v.abs() >= 2f32.powi(62)) {
             return Err(operands.error(format!("the value {v} is out of range"), "quantize the constant first"));
         }
         let integers = map_channels(&values.as_standard_layout().into_owned(), input.axis, |value, channel| {

@@ -1,16 +1,22 @@
 //! Quantizers close a value into an integer tensor.
 
 use super::border;
-use super::pending::PendingReal;
+use super::pending::{PendingReal, Product};
 use crate::diagnostic::CompileError;
 use crate::graph::Node;
 use crate::passes::lowering::{Lowering, Value};
 use crate::quant::{Dense, QuantOp, TensorId};
+use ndarray::Array2;
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
+use std::sync::Arc;
 use systole_arith::formula::{self, Qonnx};
 use systole_arith::rounding::RoundingMode;
 use systole_arith::{Formula, IntType, Range};
+
+/// Most channels that are truncated without a product in front: the identity matrix that stands
+/// for one has their square of weights.
+const IDENTITY_CHANNELS: usize = 1024;
 
 /// A quantizer with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +80,10 @@ impl Lowering<'_> {
                 self.add_input(input, tensor, operations);
                 Value::Integer { tensor, scale, zero_point }
             }
+            Value::Integer { tensor, scale, zero_point } if matches!(quantizer, Quantizer::Truncation { .. }) => {
+                let real = self.identity_product(node, tensor, scale, zero_point)?;
+                self.close_product(node, real, quantizer)?
+            }
             Value::Integer { tensor, scale, zero_point } => {
                 self.check_repeated(node, tensor, &scale, zero_point, &quantizer)?;
                 Value::Integer { tensor, scale, zero_point }
@@ -88,6 +98,34 @@ impl Lowering<'_> {
             }
         };
         self.define(node, value)
+    }
+
+    /// The integers of a tensor as a product with the identity matrix, so that they can be rescaled.
+    fn identity_product(
+        &self,
+        node: &Node,
+        tensor: TensorId,
+        scale: BigRational,
+        zero_point: i64,
+    ) -> Result<PendingReal, CompileError> {
+        let source = self.tensor(&node.name, tensor)?;
+        let channels = source.channels();
+        if channels > IDENTITY_CHANNELS {
+            return Err(CompileError::node(
+                &node.name,
+                format!("it truncates the {channels} channels of `{}`, of at most {IDENTITY_CHANNELS}", source.name),
+                "truncate the sums of a product instead, or quantize once to the final width",
+            ));
+        }
+        let product = Product {
+            node: node.name.clone(),
+            tensor: source.name.clone(),
+            input: tensor,
+            input_zero_point: zero_point,
+            weights: Arc::new(Array2::eye(channels)),
+            shape: source.shape.clone(),
+        };
+        Ok(PendingReal::new(product, vec![scale]))
     }
 
     /// A quantizer on integers changes nothing where it has their scale and zero point and clips none.
