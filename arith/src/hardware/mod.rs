@@ -60,7 +60,9 @@ pub enum ShiftRounding {
 pub struct Affine {
     /// Multiplier a channel (negative on falling channels).
     pub multipliers: Vec<i64>,
-    /// Bias of negative accumulators, one a channel.
+    /// Raw accumulator from which `bias_positive` holds, one a channel.
+    pub pivot: Vec<i64>,
+    /// Bias of accumulators below the pivot, one a channel.
     pub bias_negative: Vec<i64>,
     /// Bias of the others, one a channel; equal to `bias_negative` where one bias is enough.
     pub bias_positive: Vec<i64>,
