@@ -56,11 +56,11 @@ pub(crate) fn class_list(make: &str, list: &str) -> Vec<String> {
 /// joining files into `folder`.
 pub(crate) fn translation_units(folder: &Path, make: &str) -> Result<Vec<Unit>, SimError> {
     let mut units = Vec::new();
-    let kinds: [(&str, [&str; 2], fn(String) -> Unit); 2] = [
-        ("fast", ["VM_CLASSES_FAST", "VM_SUPPORT_FAST"], Unit::fast),
-        ("slow", ["VM_CLASSES_SLOW", "VM_SUPPORT_SLOW"], Unit::slow),
+    let kinds = [
+        ("fast", ["VM_CLASSES_FAST", "VM_SUPPORT_FAST"], OPT_FAST),
+        ("slow", ["VM_CLASSES_SLOW", "VM_SUPPORT_SLOW"], OPT_SLOW),
     ];
-    for (kind, lists, unit) in kinds {
+    for (kind, lists, opt) in kinds {
         let mut joined: Vec<(String, u64)> = Vec::new();
         for class in lists.iter().flat_map(|list| class_list(make, list)) {
             let path = folder.join(format!("{class}.cpp"));
@@ -78,7 +78,7 @@ pub(crate) fn translation_units(folder: &Path, make: &str) -> Result<Vec<Unit>, 
             let source = format!("{kind}_{index}.cpp");
             let path = folder.join(&source);
             fs::write(&path, text).map_err(SimError::io(&path))?;
-            units.push(unit(source));
+            units.push(Unit { source, opt });
         }
     }
     Ok(units)

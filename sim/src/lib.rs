@@ -13,6 +13,7 @@ mod ffi;
 pub mod figures;
 pub mod model;
 pub mod run;
+pub mod verify;
 pub mod verilator;
 
 pub use build::{BuildStep, Simulator};

@@ -87,12 +87,13 @@ impl Toolchain {
         if !root.join("include/verilated.h").is_file() {
             return Err(unfit(format!("its installation `{}` has no include/verilated.h", root.display())));
         }
-        // Some packages print an empty version; their headers still carry it.
         let said = answer(&verilator, &["--version"]).map_err(&unfit)?;
+        let own = said.contains("Verilator").then(|| Version::parse(&said)).flatten();
+        // Some packages print an empty version in front of the revision; their headers carry it.
         let header = std::fs::read_to_string(root.join("include/verilated_config.h")).unwrap_or_default();
         let defined = header.lines().find(|line| line.starts_with("#define VERILATOR_VERSION ")).unwrap_or("");
-        let version = Version::parse(&said)
-            .or_else(|| Version::parse(&defined.replace('"', " ")))
+        let version = own
+            .or_else(|| said.contains(" rev ").then(|| Version::parse(&defined.replace('"', " "))).flatten())
             .ok_or_else(|| unfit(format!("it gives no version, only `{}`", said.trim())))?;
         if version < OLDEST {
             return Err(unfit(format!("version {version} is older than {OLDEST}")));

@@ -97,7 +97,7 @@ fn images_may_hold_comments_addresses_and_underscores() {
 fn verilog_that_does_not_compile_is_reported_with_the_tools_words() {
     let bundle = Bundle::tiny([0, 1, 2]);
     fs::write(bundle.path().join("rtl/tiny.v"), "module tiny(input wire aclk);\n  wire x = ;\nendmodule\n").unwrap();
-    let error = Simulator::build(bundle.path(), &tools(), &cache(), None, &mut |_| ()).unwrap_err();
+    let error = Simulator::build(bundle.path(), tools(), &cache(), None, &mut |_| ()).unwrap_err();
     let message = error.to_string();
     assert!(matches!(error, SimError::Build { .. }) && message.contains("verilog/tiny.v:2"), "{message}");
     assert_eq!(error.exit_status(), 2);
@@ -108,7 +108,7 @@ fn a_payload_width_that_differs_from_the_manifest_is_refused() {
     let mut bundle = Bundle::tiny([0, 1, 2]);
     bundle.manifest.streams[1].lane_bits = 9;
     bundle.write_manifest();
-    let error = Simulator::build(bundle.path(), &tools(), &cache(), None, &mut |_| ()).unwrap_err();
+    let error = Simulator::build(bundle.path(), tools(), &cache(), None, &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("stream a: the payload in the Verilog is not 18 bits wide"), "{error}");
 }
 
@@ -158,7 +158,7 @@ fn waveforms_are_written_in_the_format_of_the_files_ending() {
     let folder = tempfile::tempdir().unwrap();
     for (name, start) in [("w.vcd", &b"$version"[..]), ("w.fst", &[0u8][..])] {
         let path = folder.path().join(name);
-        let simulator = Simulator::build(bundle.path(), &tools(), &cache(), Some(&path), &mut |_| ()).unwrap();
+        let simulator = Simulator::build(bundle.path(), tools(), &cache(), Some(&path), &mut |_| ()).unwrap();
         let mut model = simulator.start(1).unwrap();
         model.run(&RunSpec::new(&input, SAMPLES)).unwrap();
         drop(model);
@@ -168,9 +168,9 @@ fn waveforms_are_written_in_the_format_of_the_files_ending() {
             assert!(String::from_utf8(bytes).unwrap().contains("a_valid"));
         }
     }
-    let error = Simulator::build(bundle.path(), &tools(), &cache(), Some("w.txt".as_ref()), &mut |_| ()).unwrap_err();
+    let error = Simulator::build(bundle.path(), tools(), &cache(), Some("w.txt".as_ref()), &mut |_| ()).unwrap_err();
     assert_eq!(error.to_string(), "w.txt: waveforms are written as .vcd or .fst; give the file one of these endings");
     let nowhere = folder.path().join("none/w.vcd");
-    let simulator = Simulator::build(bundle.path(), &tools(), &cache(), Some(&nowhere), &mut |_| ()).unwrap();
+    let simulator = Simulator::build(bundle.path(), tools(), &cache(), Some(&nowhere), &mut |_| ()).unwrap();
     assert!(simulator.start(1).unwrap_err().to_string().contains("none/w.vcd` cannot be written"));
 }

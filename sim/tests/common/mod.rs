@@ -3,8 +3,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::OnceLock;
 use systole_arith::IntType;
-use systole_bundle::manifest::{Device, Predicted, Stage, Tensor, Totals, FORMAT};
+use systole_bundle::manifest::{Border, Device, FoldingFigures, Predicted, Stage, Tensor, Totals, FORMAT};
 use systole_bundle::{Manifest, Stream, StreamKind};
 use systole_sim::{Cache, Model, RunSpec, Simulator, Toolchain};
 
@@ -90,6 +91,8 @@ impl Bundle {
                 zero_point: 0,
             })
             .collect();
+        let streams_end = (&streams[0], &streams[streams.len() - 1]);
+        let stages = streams.iter().filter_map(|stream| stream.producer.as_deref()).map(stage).collect();
         let manifest = Manifest {
             format: FORMAT,
             generator: "test".into(),
@@ -100,10 +103,10 @@ impl Bundle {
             register_map: None,
             devices: vec![Device { name: "device0".into(), top: top.into() }],
             tensors,
+            input_border: vec![border(streams_end.0, "uint8")],
+            output_border: vec![border(streams_end.1, "uint8")],
             streams,
-            input_border: vec![],
-            output_border: vec![],
-            stages: Vec::<Stage>::new(),
+            stages,
             fifos: vec![],
             predicted,
             totals: Totals {
@@ -133,7 +136,7 @@ impl Bundle {
     }
 
     pub fn build(&self) -> Simulator {
-        Simulator::build(self.path(), &tools(), &cache(), None, &mut |_| ()).unwrap()
+        Simulator::build(self.path(), tools(), &cache(), None, &mut |_| ()).unwrap()
     }
 
     pub fn start(&self) -> Model {
@@ -159,8 +162,10 @@ pub fn thorough(input: &[u8], samples: usize) -> RunSpec<'_> {
     RunSpec { probe: true, capture: true, ..RunSpec::new(input, samples) }
 }
 
-pub fn tools() -> Toolchain {
-    Toolchain::discover().unwrap_or_else(|error| panic!("these tests simulate: {error}"))
+/// Asked for once a process: each asking runs three programs.
+pub fn tools() -> &'static Toolchain {
+    static TOOLS: OnceLock<Toolchain> = OnceLock::new();
+    TOOLS.get_or_init(|| Toolchain::discover().unwrap_or_else(|error| panic!("these tests simulate: {error}")))
 }
 
 /// Kept between test runs: entries are found by content alone.
@@ -173,5 +178,37 @@ fn signal(name: &str, kind: StreamKind, suffix: &str) -> String {
         StreamKind::Input => format!("s_axis_t{suffix}"),
         StreamKind::Internal => format!("{name}_{suffix}"),
         StreamKind::Output => format!("m_axis_t{suffix}"),
+    }
+}
+
+fn border(stream: &Stream, host_type: &str) -> Border {
+    Border {
+        tensor: stream.tensor.clone(),
+        host_name: format!("host_{}", stream.tensor),
+        host_shape: vec![stream.pixels, stream.channels],
+        host_type: host_type.into(),
+        operations: vec![],
+    }
+}
+
+/// A stage of which only the name matters here.
+fn stage(name: &str) -> Stage {
+    Stage {
+        name: name.into(),
+        op: "dense".into(),
+        engine: "matrix".into(),
+        output: name.into(),
+        folding: FoldingFigures { output_channels: 1, input_channels: 1, taps: 1, pixels: 1 },
+        pe: 1,
+        simd: 1,
+        multipliers: 1,
+        requantize_multipliers: 0,
+        requantizer: "linear".into(),
+        macs: 1,
+        cycles: 1,
+        busy_cycles: 1,
+        memory_bits: 0,
+        weight_bits: 0,
+        accumulator_bits: 8,
     }
 }
