@@ -1,0 +1,5 @@
+//! Memories that stages instantiate.
+
+pub mod rom;
+
+pub use rom::{RomSpec, RomStyle};
