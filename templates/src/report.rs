@@ -202,7 +202,7 @@ impl BorderRows {
             host_name: code(&border.host_name),
             host_shape: shape(&border.host_shape),
             host_type: cell(&border.host_type),
-            operations: border.operations.iter().map(|operation| cell(&format!("{operation:?}"))).collect(),
+            operations: border.operations.iter().map(|operation| cell(&operation.to_string())).collect(),
         }
     }
 }
