@@ -22,13 +22,11 @@ pub enum HostError {
         wanted: String,
     },
     /// A border operation cannot be executed.
-    #[error("sample {sample}, border `{name}`, operation `{operation}`: {source}")]
+    #[error("sample {sample}, {operation}: {source}")]
     Operation {
         /// Sample, counted from 0.
         sample: usize,
-        /// Name of the host's tensor.
-        name: String,
-        /// The operation.
+        /// Host's tensor and operation.
         operation: String,
         /// Its error.
         source: BorderError,

@@ -243,8 +243,7 @@ fn execute(border: &Border, sample: usize, value: BorderValue) -> Result<BorderV
     border.operations.iter().try_fold(value, |value, operation| {
         operation.apply(value).map_err(|source| HostError::Operation {
             sample,
-            name: border.host_name.clone(),
-            operation: operation.to_string(),
+            operation: format!("border `{}`, operation `{operation}`", border.host_name),
             source,
         })
     })
