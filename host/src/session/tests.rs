@@ -158,7 +158,8 @@ fn an_empty_batch_gives_no_beats() {
 
 #[test]
 fn a_manifest_whose_entries_contradict_each_other_is_refused() {
-    let damages: [(&str, fn(&mut Manifest)); 9] = [
+    type Damage = fn(&mut Manifest);
+    let damages: [(&str, Damage); 9] = [
         ("no input border", |m| m.input_border.clear()),
         ("two outputs", |m| m.streams.push(m.streams[1].clone())),
         ("unlisted tensor", |m| m.tensors.clear()),
