@@ -26,7 +26,7 @@ pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
     let spec = top(design).ok_or_else(|| internal("the design is not a chain between two ports".into()))?;
     let module = spec.module().map_err(|error| internal(error.to_string()))?;
     let verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;
-    let images = typed::rom_images(&module);
+    let images = typed::rom_files(&module).map_err(|error| internal(error.to_string()))?;
     let mut files = Vec::new();
     let mut list = String::new();
     let mut structure = blake3::Hasher::new();
@@ -38,9 +38,9 @@ pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
         files.push((path, file.text));
     }
     let mut parameters = blake3::Hasher::new();
-    for (name, text) in images {
-        parameters.update(name.as_bytes()).update(text.as_bytes());
-        files.push((format!("rom/{name}"), text));
+    for image in images {
+        parameters.update(image.file.as_bytes()).update(image.text.as_bytes());
+        files.push((format!("rom/{}", image.file), image.text));
     }
     files.push(("files.f".into(), list));
     let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex()[..32].to_string();

@@ -18,17 +18,13 @@ use crate::quant::QuantGraph;
 pub fn bundle(quant: &QuantGraph, design: &DataflowGraph, figures: &Figures) -> Result<BundleText, CompileError> {
     let hardware = hardware::build(design)?;
     let manifest = manifest::describe(design, figures, &hardware)?;
-    let network = quant.to_files().map_err(|cause| CompileError::Internal { pass: "emit_network", cause: cause.to_string() })?;
     let report = systole_templates::report::markdown(&manifest)
         .map_err(|error| CompileError::Internal { pass: "emit_report", cause: error.to_string() })?;
     let mut files = Vec::new();
     files.push(("manifest.json".to_string(), manifest.to_json().into_bytes()));
     files.push(("report.md".to_string(), report.into_bytes()));
-    for (name, bytes) in network {
-        files.push((format!("network/{name}"), bytes));
-    }
     for (path, text) in hardware.files {
         files.push((format!("rtl/{path}"), text.into_bytes()));
     }
-    Ok(BundleText { manifest, files })
+    Ok(BundleText { manifest, network: quant.clone(), files })
 }

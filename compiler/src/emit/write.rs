@@ -1,6 +1,7 @@
 //! Writing a bundle: all of it or nothing.
 
 use crate::diagnostic::CompileError;
+use crate::quant::QuantGraph;
 use std::path::{Path, PathBuf};
 use systole_bundle::Manifest;
 
@@ -8,6 +9,8 @@ use systole_bundle::Manifest;
 pub struct BundleText {
     /// Its manifest.
     pub manifest: Manifest,
+    /// The software reference.
+    pub network: QuantGraph,
     /// Path under the bundle's folder and content, in a fixed order.
     pub files: Vec<(String, Vec<u8>)>,
 }
@@ -47,6 +50,8 @@ pub fn write_bundle(bundle: &BundleText, dir: &Path) -> Result<(), CompileError>
         }
         std::fs::write(&path, content).map_err(io(&path))?;
     }
+    let network = temporary.path().join("network");
+    bundle.network.save(&network).map_err(|error| CompileError::Io { path: network, cause: error.to_string() })?;
     // A bundle is read by others than its writer; temporary folders are private.
     #[cfg(unix)]
     {

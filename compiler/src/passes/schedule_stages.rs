@@ -167,11 +167,11 @@ fn products(quant: &QuantGraph) -> Result<Vec<Product<'_>>, CompileError> {
         .into_par_iter()
         .map(|(name, node, dense, input, output, stream_channels)| {
             let form = dense
-                .hardware_form(input, output)
-                .map_err(|cause| CompileError::node(&node.name, cause, "quantize this layer's output to at most 8 bits"))?;
+                .hardware_form(input)
+                .map_err(|error| CompileError::node(&node.name, error.to_string(), "quantize this layer's output to at most 8 bits"))?;
             let accumulator_bits = dense
                 .raw_range(input)
-                .map_err(|cause| CompileError::node(&node.name, cause, "narrow the layer's inputs or weights"))?
+                .map_err(|error| CompileError::node(&node.name, error.to_string(), "narrow the layer's inputs or weights"))?
                 .signed_bits();
             let weights = Arc::new(dense.weights.clone());
             Ok(Product { name, node, dense, input, output, stream_channels, weights, form, accumulator_bits })

@@ -96,7 +96,6 @@ impl RomSpec {
         m.comment(format!("Read-only memory: {} words of {} bits.", self.depth, self.width));
         m.comment(format!("The word of the address at edge t is at `data` before edge t + {}.", self.read_latency));
         let address = m.input("address", uint(self.address_bits()));
-        let data = m.output("data", uint(self.width));
         let words: Vec<BigUint> = (0..self.depth).map(|at| self.words.get(at).cloned().unwrap_or_default()).collect();
         let memory = m.memory(MemorySpec {
             name: "words".into(),
@@ -109,12 +108,18 @@ impl RomSpec {
             init: Some(RomImage { file: self.image_file(), words: Arc::new(words) }),
         });
         let mut word = m.read_sync(memory, "word", address.expr());
-        for stage in 1..self.read_latency {
-            let next = m.register(format!("word_d{stage}"), uint(self.width));
+        if self.read_latency <= 1 {
+            let data = m.output("data", uint(self.width));
+            m.assign(data, word.expr());
+            return m.build();
+        }
+        for stage in 2..self.read_latency {
+            let next = m.register(format!("word_d{}", stage - 1), uint(self.width));
             m.clock(next, word.expr());
             word = next;
         }
-        m.assign(data, word.expr());
+        let data = m.output_register("data", uint(self.width));
+        m.clock(data, word.expr());
         m.build()
     }
 }

@@ -1,7 +1,8 @@
 //! The hardware of an affine lane, as [`AffineLane`] schedules it.
 
 use super::affine::{AffineLane, Bias};
-use super::lane::{resize, stored, to_signed, working_bits, LaneBuilder, Timed};
+use super::interval::Interval;
+use super::lane::{resize, signed_bits, signed_word, stored, working_bits, LaneBuilder, Timed};
 use super::product::{Chunk, Factor, Partial};
 use super::sum::{Combine, Operation, Term};
 use super::thresholds::reached;
@@ -15,13 +16,7 @@ pub(super) fn build(plan: &AffineLane, lane: &mut LaneBuilder) -> Timed {
         true => clamped,
         false => correct(plan, lane, &clamped),
     };
-    match result.time() {
-        None => Timed::constant(stored(&lane.at(&result, 0), plan.output)),
-        Some(time) => {
-            let value = lane.at(&result, time);
-            lane.wire("stored", stored(&value, plan.output), time)
-        }
-    }
+    result.view(|value| stored(value, plan.output))
 }
 
 /// `raw * M + bias`, a signed word of the total's width.
@@ -47,10 +42,8 @@ fn sum(plan: &AffineLane, lane: &mut LaneBuilder) -> Timed {
     if term.shift == 0 {
         return last;
     }
-    let time = last.time().unwrap_or(0);
-    let value = lane.at(&last, time);
     let zeros = Expr::lit(uint(term.shift), 0);
-    lane.wire("product", Expr::concat(&[value.as_unsigned(), zeros]).as_signed(), time)
+    last.view(|value| Expr::concat(&[value.as_unsigned(), zeros]).as_signed())
 }
 
 /// The registered partial products, or the raw accumulator itself where M is a power of two.
@@ -64,7 +57,7 @@ fn products(plan: &AffineLane, lane: &mut LaneBuilder) -> Vec<Timed> {
             let raw = lane.at(&raw, time);
             let multiplier = lane.field(&plan.multiplier.name);
             let bits = plan.multiplier.interval().signed_bits();
-            let multiplier = resize(&lane.at(&multiplier, time), bits);
+            let multiplier = signed_word(&lane.at(&multiplier, time), bits);
             let mut words = Vec::new();
             for (index, partial) in partials.iter().enumerate() {
                 words.push(product(lane, index, partial, (&raw, &multiplier), plan));
@@ -100,7 +93,7 @@ fn chunk(operand: &Expr, chunk: Chunk) -> Expr {
     let bits = operand.slice(chunk.lo, chunk.bits);
     match chunk.signed {
         true => bits.as_signed(),
-        false => to_signed(&bits),
+        false => signed_word(&bits, chunk.bits + 1),
     }
 }
 
@@ -109,14 +102,8 @@ fn bias(plan: &AffineLane, lane: &mut LaneBuilder) -> Option<Timed> {
     match &plan.bias {
         Bias::None => None,
         Bias::One(field) => {
-            let bias = lane.field(&field.name);
-            let time = bias.time().unwrap_or(0);
-            let value = lane.at(&bias, time);
-            let cut = resize(&value, field.interval().signed_bits());
-            Some(match bias.time() {
-                None => Timed::constant(cut),
-                Some(_) => lane.wire("addend", cut, time),
-            })
+            let bits = field.interval().signed_bits();
+            Some(lane.field(&field.name).view(|bias| signed_word(bias, bits)))
         }
         Bias::Two { pivot, negative, positive } => {
             let raw = lane.raw();
@@ -126,8 +113,8 @@ fn bias(plan: &AffineLane, lane: &mut LaneBuilder) -> Option<Timed> {
             let time = negative.needed_at;
             let bits = negative.interval().hull(positive.interval()).signed_bits();
             let (negative, positive) = (lane.field(&negative.name), lane.field(&positive.name));
-            let negative = resize(&lane.at(&negative, time), bits);
-            let positive = resize(&lane.at(&positive, time), bits);
+            let negative = signed_word(&lane.at(&negative, time), bits);
+            let positive = signed_word(&lane.at(&positive, time), bits);
             let chosen = Expr::mux(&lane.at(&above, time), &positive, &negative);
             Some(lane.register("addend", chosen, time))
         }
@@ -161,36 +148,24 @@ fn shift(plan: &AffineLane, lane: &mut LaneBuilder, total: &Timed) -> Timed {
     let value = resize(&lane.at(total, time), wide);
     let kept = plan.shifted().signed_bits();
     if !plan.half_even {
-        let kept = value.slice(plan.shift, kept.min(wide - plan.shift)).as_signed();
-        return match total.time() {
-            None => Timed::constant(kept),
-            Some(_) => lane.wire("shifted", kept, time),
-        };
+        return total.view(|_| value.slice(plan.shift, kept.min(wide - plan.shift)).as_signed());
     }
     // One adder: a set bit below the word carries bit `shift`, which makes ties go to even.
     let below_half = Expr::lit(uint(wide), (1i64 << (plan.shift - 1)) - 1);
-    let value = lane.wire("unrounded", value, time);
-    let value = lane.at(&value, time);
     let word = Expr::concat(&[value.as_unsigned(), Expr::lit(uint(1), 1)]);
     let half = Expr::concat(&[below_half, value.bit(plan.shift)]);
     let rounded = lane.register("rounded", word.add(&half), time);
-    let rounded = lane.at(&rounded, time + 1);
-    let kept = rounded.slice(plan.shift + 1, kept.min(wide - plan.shift)).as_signed();
-    lane.wire("shifted", kept, time + 1)
+    rounded.view(|rounded| rounded.slice(plan.shift + 1, kept.min(wide - plan.shift)).as_signed())
 }
 
 /// The clamp, in working bits of the output.
 fn clamp(plan: &AffineLane, lane: &mut LaneBuilder, shifted: &Timed) -> Timed {
     let bits = working_bits(plan.output);
     let time = plan.shifted_at();
-    let value = lane.at(shifted, time);
     if !plan.clamps() {
-        let value = resize(&value, bits);
-        return match shifted.time() {
-            None => Timed::constant(value),
-            Some(_) => lane.wire("unclamped", value, time),
-        };
+        return shifted.view(|value| resize(value, bits));
     }
+    let value = lane.at(shifted, time);
     let range = plan.shifted();
     let end = |end: i128| resize(&Expr::lit(sint(64), end as i64), bits);
     let mut chosen = resize(&value, bits);
@@ -220,7 +195,7 @@ fn less_than(value: &Expr, limit: i128) -> Expr {
             false => negative.and(&upper.reduce_and().not()),
         };
     }
-    let width = width.max(crate::requantize::interval::Interval::point(limit).signed_bits());
+    let width = width.max(Interval::point(limit).signed_bits());
     resize(value, width).lt(&Expr::lit(sint(width), limit as i64))
 }
 
@@ -233,9 +208,10 @@ fn correct(plan: &AffineLane, lane: &mut LaneBuilder, clamped: &Timed) -> Timed 
     for (index, (at, amount)) in plan.corrections.iter().enumerate() {
         let (at, amount) = (lane.field(&at.name), lane.field(&amount.name));
         let (raw, at) = (lane.at(&raw, time), lane.at(&at, time));
-        let width = raw.ty().width.max(at.ty().width);
-        let hit = lane.register(format!("exceptional_{index}"), resize(&raw, width).eq(&resize(&at, width)), time);
-        let amount = resize(&lane.at(&amount, time + 1), bits);
+        let width = raw.ty().width.max(signed_bits(at.ty()));
+        let equal = signed_word(&raw, width).eq(&signed_word(&at, width));
+        let hit = lane.register(format!("exceptional_{index}"), equal, time);
+        let amount = signed_word(&lane.at(&amount, time + 1), bits);
         let zero = Expr::lit(sint(bits), 0);
         let term = Expr::mux(&lane.at(&hit, time + 1), &amount, &zero);
         delta = Some(delta.map_or(term.clone(), |sum| sum.or(&term)));

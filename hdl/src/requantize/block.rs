@@ -23,12 +23,14 @@ pub(super) fn module(spec: &RequantizeSpec, lane: &dyn Lane) -> Result<Arc<Modul
     let latency = lane.latency();
     let groups = field_groups(lane, spec);
     let mut beats = Beats::new(&mut m, spec, lane, in_valid);
-    let valid = (1..=latency).fold(in_valid.expr(), |valid, edge| {
-        let next = m.register(format!("valid_d{edge}"), bit());
-        m.reset(next, 0);
-        m.clock(next, valid);
-        next.expr()
-    });
+    let valid = match latency {
+        0 => in_valid.expr(),
+        edges => {
+            let valid = history(&mut m, "valid", &in_valid.expr(), edges);
+            m.reset(valid, 0);
+            valid.expr().msb()
+        }
+    };
     m.assign(out_valid, valid);
 
     let words: Vec<(FieldGroup, Signal)> =
@@ -124,12 +126,24 @@ fn group_port(
     (group, data)
 }
 
+/// A one-bit word of each of the last `edges` clock edges (at least 1), the latest in bit 0.
+fn history(m: &mut ModuleBuilder, name: &str, present: &Expr, edges: u64) -> Signal {
+    let edges = edges as u32;
+    let past = m.register(name, uint(edges));
+    let next = match edges {
+        1 => present.clone(),
+        _ => Expr::concat(&[past.expr().slice(0, edges - 1), present.clone()]),
+    };
+    m.clock(past, next);
+    past
+}
+
 /// The beat counter and its delays.
 struct Beats {
-    /// Beat of the present input, then one clock edge later each; empty where nothing reads it.
+    /// Beat of the present input, then one clock edge later each.
     beat: Vec<Expr>,
-    /// Whether it is the pixel's last, likewise.
-    last: Vec<Expr>,
+    /// Whether it is the pixel's last.
+    last: Expr,
     /// Whether there is but one beat, or nothing reads which it is.
     constant: bool,
 }
@@ -139,7 +153,7 @@ impl Beats {
         let ty = uint(address_bits(spec.beats()));
         let read = lane.fields().iter().any(|field| field.shared().is_none()) || !lane.levels().is_empty();
         if spec.beats() == 1 || (!read && spec.channels % spec.lanes == 0) {
-            return Beats { beat: vec![Expr::lit(ty, 0)], last: vec![Expr::lit(bit(), 1)], constant: true };
+            return Beats { beat: vec![Expr::lit(ty, 0)], last: Expr::lit(bit(), 1), constant: true };
         }
         let beat = m.register("beat", ty);
         m.reset(beat, 0);
@@ -147,26 +161,28 @@ impl Beats {
         let last = m.let_("last_beat", beat.expr().eq(&end));
         let next = beat.expr().add(&Expr::lit(ty, 1));
         m.clock_if(beat, in_valid.expr(), Expr::mux(&last.expr(), &Expr::lit(ty, 0), &next));
-        Beats { beat: vec![beat.expr()], last: vec![last.expr()], constant: false }
+        Beats { beat: vec![beat.expr()], last: last.expr(), constant: false }
     }
 
     /// The beat that came `edges` clock edges ago.
     fn at(&mut self, m: &mut ModuleBuilder, edges: u64) -> Expr {
-        delayed(m, &mut self.beat, "beat", if self.constant { 0 } else { edges })
+        if self.constant {
+            return self.beat[0].clone();
+        }
+        while (self.beat.len() as u64) <= edges {
+            let before = self.beat[self.beat.len() - 1].clone();
+            let next = m.register(format!("beat_d{}", self.beat.len()), before.ty());
+            m.clock(next, before);
+            self.beat.push(next.expr());
+        }
+        self.beat[edges as usize].clone()
     }
 
-    /// Whether the beat that came `edges` clock edges ago was its pixel's last.
-    fn last_at(&mut self, m: &mut ModuleBuilder, edges: u64) -> Expr {
-        delayed(m, &mut self.last, "last_beat", if self.constant { 0 } else { edges })
+    /// Whether the beat that came `edges` clock edges ago was its pixel's last. Called once.
+    fn last_at(&self, m: &mut ModuleBuilder, edges: u64) -> Expr {
+        match edges {
+            0 => self.last.clone(),
+            _ => history(m, "was_last", &self.last, edges).expr().msb(),
+        }
     }
-}
-
-fn delayed(m: &mut ModuleBuilder, known: &mut Vec<Expr>, name: &str, edges: u64) -> Expr {
-    while (known.len() as u64) <= edges {
-        let before = known[known.len() - 1].clone();
-        let next = m.register(format!("{name}_d{}", known.len()), before.ty());
-        m.clock(next, before);
-        known.push(next.expr());
-    }
-    known[edges as usize].clone()
 }

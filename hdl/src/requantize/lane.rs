@@ -115,6 +115,11 @@ impl Timed {
     pub fn time(&self) -> Option<u64> {
         self.time
     }
+
+    /// A word that wires make of this one at its time; it cannot be delayed itself.
+    pub fn view(&self, make: impl FnOnce(&Expr) -> Expr) -> Timed {
+        Timed { name: String::new(), value: make(&self.value), time: self.time }
+    }
 }
 
 /// Builds a lane's module; delays words to wherever they are read.
@@ -153,10 +158,12 @@ impl LaneBuilder {
         self.raw.clone()
     }
 
-    /// A field that [`Lane::fields`] lists, as a signed word.
+    /// A field that [`Lane::fields`] lists, in its own type.
+    ///
+    /// # Panics
+    /// If it lists none of that name.
     pub fn field(&self, name: &str) -> Timed {
-        let field = self.fields.get(name).unwrap_or_else(|| panic!("the lane has no field `{name}`"));
-        Timed { value: to_signed(&field.value), ..field.clone() }
+        self.fields.get(name).unwrap_or_else(|| panic!("the lane has no field `{name}`")).clone()
     }
 
     /// An input that is there at `time`.
@@ -178,6 +185,7 @@ impl LaneBuilder {
     pub fn at(&mut self, word: &Timed, time: u64) -> Expr {
         let Some(ready) = word.time else { return word.value.clone() };
         assert!(ready <= time, "`{}` is there at {ready}, read at {time}", word.name);
+        assert!(ready == time || !word.name.is_empty(), "a view of the word of time {ready} is read at {time}");
         let mut value = word.value.clone();
         for step in 0..(time - ready) as usize {
             let known = self.delays.get(&word.name).and_then(|delays| delays.get(step)).cloned();
@@ -224,12 +232,14 @@ impl LaneBuilder {
     }
 }
 
-/// The same number as a signed word: an unsigned one grows by its sign bit.
-pub(crate) fn to_signed(value: &Expr) -> Expr {
-    match value.ty().signed {
-        true => value.clone(),
-        false => value.extend(value.ty().width + 1).as_signed(),
-    }
+/// Bits of the signed word that holds every value of the type.
+pub(crate) fn signed_bits(ty: HwType) -> u32 {
+    ty.width + u32::from(!ty.signed)
+}
+
+/// The number modulo 2^`bits` as a signed word; extended by its own sign.
+pub(crate) fn signed_word(value: &Expr, bits: u32) -> Expr {
+    resize(value, bits).as_signed()
 }
 
 /// The number modulo 2^`bits`, by its own sign.
@@ -244,7 +254,7 @@ pub(crate) fn resize(value: &Expr, bits: u32) -> Expr {
 
 /// `value * factor` modulo 2^`bits`, by wires where `factor` is a power of two.
 pub(crate) fn times_constant(value: &Expr, factor: i64, bits: u32) -> Expr {
-    let value = resize(&to_signed(value), bits);
+    let value = signed_word(value, bits);
     if factor > 0 && factor & (factor - 1) == 0 {
         let shift = factor.trailing_zeros();
         return if shift == 0 { value } else { value.shl_const(shift) };

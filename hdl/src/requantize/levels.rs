@@ -1,6 +1,6 @@
 //! From a count of reached levels to the stored output.
 
-use super::lane::{resize, stored, times_constant, working_bits, Field, LaneBuilder, Timed};
+use super::lane::{resize, signed_word, stored, times_constant, working_bits, Field, LaneBuilder, Timed};
 use systole_arith::IntType;
 
 /// `q = base[c] + increment * count`, one adder and register unless the count is stored as it is.
@@ -43,21 +43,14 @@ impl LevelSum {
     /// Adds it to a lane; `count` is unsigned and read at `base.needed_at`.
     pub fn build(&self, lane: &mut LaneBuilder, count: &Timed) -> Timed {
         let time = self.base.needed_at;
-        let count = lane.at(count, time);
         if self.is_wiring() {
-            return lane.wire("level", resize(&count, self.output.bits()), time);
+            return count.view(|count| resize(count, self.output.bits()));
         }
+        let count = lane.at(count, time);
         let bits = working_bits(self.output);
         let base = lane.field(Self::BASE);
-        let base = resize(&lane.at(&base, time), bits);
+        let base = signed_word(&lane.at(&base, time), bits);
         let sum = base.add(&times_constant(&count, self.increment, bits));
-        match self.output {
-            IntType::Bipolar => {
-                let sum = lane.wire("level_sum", sum, time);
-                let sum = lane.at(&sum, time);
-                lane.register("level", stored(&sum, self.output), time)
-            }
-            _ => lane.register("level", stored(&sum, self.output), time),
-        }
+        lane.register("level", sum, time).view(|level| stored(level, self.output))
     }
 }

@@ -1,6 +1,6 @@
 //! The accumulator itself as output: `q = stride * raw + offset[c]`.
 
-use super::lane::{resize, stored, times_constant, working_bits, Field, Lane, LaneBuilder, Timed};
+use super::lane::{resize, signed_word, stored, times_constant, working_bits, Field, Lane, LaneBuilder, Timed};
 use crate::cells::Cells;
 use crate::typed::Expr;
 use systole_arith::hardware::Linear;
@@ -66,9 +66,7 @@ impl Lane for LinearLane {
         let raw = lane.raw();
         let scaled = times_constant(&lane.at(&raw, time), self.stride, bits);
         let offset = lane.field(&self.offset.name);
-        let sum = scaled.add(&resize(&lane.at(&offset, time), bits));
-        let sum = lane.register("sum", sum, time);
-        let value = lane.at(&sum, time + 1);
-        lane.wire("stored", stored(&value, self.output), time + 1)
+        let sum = scaled.add(&signed_word(&lane.at(&offset, time), bits));
+        lane.register("sum", sum, time).view(|sum| stored(sum, self.output))
     }
 }

@@ -11,6 +11,8 @@ mod ports;
 mod product;
 mod search;
 mod sum;
+#[cfg(test)]
+mod tests;
 mod thresholds;
 
 pub use ports::ParameterPort;

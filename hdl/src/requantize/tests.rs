@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::typed::{bit, emit, uint, Evaluator, Expr, ModuleBuilder};
-use num_bigint::BigUint;
+use num_bigint::{BigInt, BigUint};
 use systole_arith::hardware::{Affine, Correction, Linear, ShiftRounding, Thresholds};
 
 /// A small seeded generator (Marsaglia, *Xorshift RNGs*, 2003).
@@ -89,11 +89,9 @@ fn check(spec: &RequantizeSpec, pixels: usize, random: &mut Random) {
     let (lo, hi) = (-(1i64 << (spec.raw_bits - 1)), (1i64 << (spec.raw_bits - 1)) - 1);
     let latency = spec.latency() as usize;
     let mask = (1u64 << spec.raw_bits) - 1;
-    hardware.set("areset", 1u64);
     hardware.set("in_valid", 0u64);
     hardware.set("in_data", 0u64);
-    hardware.clock();
-    hardware.set("areset", 0u64);
+    hardware.reset();
 
     let total = pixels * spec.beats();
     let (mut sent, mut received) = (0, 0);
@@ -118,7 +116,7 @@ fn check(spec: &RequantizeSpec, pixels: usize, random: &mut Random) {
         }
         let valid = !idle && sent < total;
         hardware.set("in_valid", u64::from(valid));
-        hardware.set("in_data", data);
+        hardware.set("in_data", BigInt::from(data));
         sent += usize::from(valid);
         expected.push(valid.then_some(output));
         hardware.eval();

@@ -1,7 +1,7 @@
 //! Few levels: compare with every threshold at once and count.
 
 use super::interval::Interval;
-use super::lane::{resize, to_signed, Field, Lane, LaneBuilder, Timed};
+use super::lane::{resize, signed_bits, signed_word, Field, Lane, LaneBuilder, Timed};
 use super::levels::LevelSum;
 use crate::cells::Cells;
 use crate::typed::{bit, uint, Expr};
@@ -38,9 +38,8 @@ pub(crate) fn normalised(form: &Thresholds, raw: Interval) -> Vec<Vec<i64>> {
 
 /// `raw >= threshold` for signed words.
 pub(crate) fn reached(raw: &Expr, threshold: &Expr) -> Expr {
-    let threshold = to_signed(threshold);
-    let width = raw.ty().width.max(threshold.ty().width);
-    resize(raw, width).ge(&resize(&threshold, width))
+    let width = raw.ty().width.max(signed_bits(threshold.ty()));
+    signed_word(raw, width).ge(&signed_word(threshold, width))
 }
 
 impl ThresholdsLane {
@@ -81,7 +80,8 @@ impl ThresholdsLane {
 
 impl Lane for ThresholdsLane {
     fn describe(&self) -> String {
-        format!("base + {} * number of {} thresholds reached", self.sum.increment, self.levels.len())
+        let times = if self.sum.increment == 1 { String::new() } else { format!("{} * ", self.sum.increment) };
+        format!("base + {times}number of thresholds reached, of {}", self.levels.len())
     }
 
     fn fields(&self) -> Vec<Field> {

@@ -198,7 +198,8 @@ impl MatrixStageSpec {
             ("out_valid".to_string(), out.valid.expr()),
             ("out_data".to_string(), out.data.expr()),
         ];
-        for (rom, port) in self.requantize.parameter_roms(&self.name) {
+        for port in self.requantize.parameter_ports() {
+            let rom = port.rom(&self.requantize);
             let address = m.wire(port.address_port.clone(), uint(rom.address_bits()));
             let data = m.wire(port.data_port.clone(), uint(rom.width));
             m.instance(

@@ -1,0 +1,1 @@
+//! Small modules for golden texts and lint.

@@ -1,0 +1,6 @@
+//! The typed layer's Verilog: golden texts, lint, and random modules in Verilator.
+
+mod examples;
+mod golden;
+mod random;
+mod simulator;
