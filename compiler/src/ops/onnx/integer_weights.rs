@@ -9,7 +9,7 @@ use num_rational::BigRational;
 use num_traits::One;
 
 /// Widest weight in bits, sign included.
-const WEIGHT_BITS: u32 = 16;
+pub const WEIGHT_BITS: u32 = 16;
 
 /// Weights as integers: the real weight of output `m` and input `c` is `values[m, c] * scales[m]`.
 #[derive(Clone, Debug, PartialEq)]

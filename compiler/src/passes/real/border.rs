@@ -6,75 +6,92 @@ use crate::graph::Node;
 use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::heads::Head;
 use num_rational::BigRational;
+use systole_arith::border::{AffineTail, ElementwiseOp, FixedType, FloatConstant, HostQuant, TopKOutput};
+use systole_arith::rounding::RoundingMode;
 use systole_arith::{BorderOp, IntType, Range};
 
-/// Elementwise operation with one constant, or one a channel; `swapped` where the constant is the
-/// left operand. Negation is exact, so `c - x` is `-x + c` with one rounding.
-pub fn arithmetic(op: Arithmetic, constants: &[f32], swapped: bool) -> Vec<BorderOp> {
-    let constants = constants.to_vec();
-    match (op, swapped) {
-        (Arithmetic::Add, _) => vec![BorderOp::Add(constants)],
-        (Arithmetic::Sub, false) => vec![BorderOp::Subtract(constants)],
-        (Arithmetic::Sub, true) => vec![BorderOp::Multiply(vec![-1.0]), BorderOp::Add(constants)],
-        (Arithmetic::Mul, _) => vec![BorderOp::Multiply(constants)],
-        (Arithmetic::Div | Arithmetic::Pow, _) => vec![BorderOp::Divide(constants)],
-    }
-}
-
-/// `max(x, 0)`.
-pub fn relu() -> BorderOp {
-    BorderOp::Relu
+/// Elementwise operation with a constant; `swapped` where the constant is the left operand.
+pub fn arithmetic(op: Arithmetic, constant: FloatConstant, swapped: bool) -> BorderOp {
+    let operation = match (op, swapped) {
+        (Arithmetic::Add, _) => ElementwiseOp::Add,
+        (Arithmetic::Sub, false) => ElementwiseOp::Subtract,
+        (Arithmetic::Sub, true) => ElementwiseOp::SubtractFrom,
+        (Arithmetic::Mul, _) => ElementwiseOp::Multiply,
+        (Arithmetic::Div | Arithmetic::Pow, false) => ElementwiseOp::Divide,
+        (Arithmetic::Div | Arithmetic::Pow, true) => ElementwiseOp::DivideInto,
+    };
+    BorderOp::Elementwise { operation, constant }
 }
 
 /// The same elements under another shape of one sample.
 pub fn reshape(shape: &[usize]) -> BorderOp {
-    BorderOp::Reshape(shape.to_vec())
+    BorderOp::Reshape { shape: shape.to_vec() }
 }
 
 /// `a * q + b`, rounded to float once.
 pub fn affine(a: Vec<BigRational>, b: Vec<BigRational>) -> BorderOp {
-    BorderOp::Affine { a, b }
-}
-
-/// Integers as floats.
-pub fn to_float() -> BorderOp {
-    affine(vec![BigRational::from_integer(1.into())], vec![BigRational::from_integer(0.into())])
+    BorderOp::Affine(AffineTail::new(a, b))
 }
 
 /// `fixed<bits, integer_bits>`.
 pub fn quantize_fixed(bits: u32, integer_bits: i32) -> BorderOp {
-    BorderOp::QuantizeFixed { bits, int_bits: integer_bits, signed: true }
+    BorderOp::QuantizeFixed(FixedType { bits, integer_bits, signed: true })
 }
 
-/// `int<W>` or `uint<W>`.
-pub fn quantize_integer(element: IntType) -> BorderOp {
-    BorderOp::QuantizeInteger { element }
+/// A quantizer on the host.
+pub struct HostQuantizer {
+    /// Its operations on a float tensor.
+    pub operations: Vec<BorderOp>,
+    /// Type of the integers.
+    pub element: IntType,
+    /// Values that occur.
+    pub range: Range,
+    /// Real value of one step.
+    pub scale: BigRational,
+    /// Stored value that stands for 0.
+    pub zero_point: i64,
 }
 
-/// A quantizer on the host: the operation, the integers' type, their scale and zero point.
+/// A quantizer on the host.
 ///
 /// # Errors
 /// If the host has no such operation.
-pub fn quantize(node: &Node, quantizer: Quantizer) -> Result<(BorderOp, IntType, BigRational, i64), CompileError> {
-    let refused = |what: &str| {
-        CompileError::node(&node.name, format!("{what} of the network's input"), "quantize the input with a Quant")
+pub fn quantize(node: &Node, quantizer: Quantizer) -> Result<HostQuantizer, CompileError> {
+    let rational = |v: f32| {
+        BigRational::from_float(v)
+            .ok_or_else(|| CompileError::node(&node.name, format!("the scale is {v}"), "quantize the model again"))
     };
-    let rational = |v: f32| BigRational::from_float(v).ok_or_else(|| refused("a scale that is not finite"));
+    let quant = |scale: f32, zero_point: i64, (lo, hi): (i64, i64), rounding| -> Result<HostQuantizer, CompileError> {
+        let range = Range::new(lo, hi);
+        let operation = BorderOp::Quant(HostQuant {
+            scale: FloatConstant::scalar(scale),
+            zero_point: FloatConstant::scalar(zero_point as f32),
+            lo,
+            hi,
+            rounding,
+        });
+        let element = IntType::smallest_for(range);
+        Ok(HostQuantizer { operations: vec![operation], element, range, scale: rational(scale)?, zero_point })
+    };
     match quantizer {
-        Quantizer::Integer { scale, zero_point, lo, hi, rounding } => Ok((
-            BorderOp::Quant { scale, zero_point, lo, hi, rounding },
-            IntType::smallest_for(Range::new(lo, hi)),
-            rational(scale)?,
-            zero_point,
+        Quantizer::Integer { scale, zero_point, lo, hi, rounding } => quant(scale, zero_point, (lo, hi), rounding),
+        // Clipped to [-1, 1] and rounded away from 0.
+        Quantizer::Sign => quant(1.0, 0, (-1, 1), RoundingMode::AwayFromZero),
+        Quantizer::Bipolar { scale, zero_point } => {
+            let mut operations = Vec::new();
+            if zero_point != 0 {
+                operations.push(arithmetic(Arithmetic::Div, FloatConstant::scalar(scale), false));
+                operations.push(arithmetic(Arithmetic::Add, FloatConstant::scalar(zero_point as f32), false));
+            }
+            operations.push(BorderOp::BipolarQuant);
+            let element = IntType::Bipolar;
+            Ok(HostQuantizer { operations, element, range: element.range(), scale: rational(scale)?, zero_point })
+        }
+        Quantizer::Truncation { .. } => Err(CompileError::node(
+            &node.name,
+            "Trunc of the network's input",
+            "quantize the input with a Quant of the final width",
         )),
-        Quantizer::Bipolar { scale, zero_point: 0 } => {
-            Ok((BorderOp::BipolarQuant { scale }, IntType::Bipolar, rational(scale)?, 0))
-        }
-        Quantizer::Bipolar { zero_point, .. } => {
-            Err(refused(&format!("a one-bit quantizer with zero point {zero_point}")))
-        }
-        Quantizer::Sign => Err(refused("Sign")),
-        Quantizer::Truncation { .. } => Err(refused("Trunc")),
     }
 }
 
@@ -85,17 +102,18 @@ pub fn head(head: Head, position: usize, k: usize, shape: &[usize]) -> (Vec<Bord
         let outer = shape.len().saturating_sub(1);
         shape.iter().take(outer).copied().chain([last]).collect::<Vec<usize>>()
     };
-    let negate = || BorderOp::Multiply(vec![-1.0]);
+    let negate = || arithmetic(Arithmetic::Mul, FloatConstant::scalar(-1.0), false);
     match head {
         Head::Softmax { .. } => (vec![BorderOp::Softmax], shape.to_vec()),
-        Head::ArgMax { .. } => (vec![BorderOp::ArgMax], with_last(1)),
+        Head::ArgMax { .. } => (vec![BorderOp::ArgMax { keep_axis: true }], with_last(1)),
         // The least elements are the greatest of the negated ones, in the same order of ties.
         Head::TopK { largest, .. } => {
+            let top = |output| BorderOp::TopK { count: k, output };
             let operations = match (largest, position) {
-                (true, 0) => vec![BorderOp::TopKValues { k }],
-                (true, _) => vec![BorderOp::TopKIndices { k }],
-                (false, 0) => vec![negate(), BorderOp::TopKValues { k }, negate()],
-                (false, _) => vec![negate(), BorderOp::TopKIndices { k }],
+                (true, 0) => vec![top(TopKOutput::Values)],
+                (true, _) => vec![top(TopKOutput::Indices)],
+                (false, 0) => vec![negate(), top(TopKOutput::Values), negate()],
+                (false, _) => vec![negate(), top(TopKOutput::Indices)],
             };
             (operations, with_last(k))
         }

@@ -3,16 +3,17 @@
 use super::border;
 use super::pending::{PendingReal, Product};
 use crate::diagnostic::CompileError;
-use crate::graph::Node;
+use crate::graph::{ElementType, Node};
+use crate::ops::onnx::integer_weights::WEIGHT_BITS;
 use crate::passes::lowering::{Lowering, Value};
-use crate::quant::{Dense, QuantOp, TensorId};
+use crate::quant::{weight_type, Dense, QuantOp, TensorId};
 use ndarray::Array2;
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 use std::sync::Arc;
 use systole_arith::formula::{self, Qonnx};
 use systole_arith::rounding::RoundingMode;
-use systole_arith::{Formula, IntType, Range};
+use systole_arith::{BorderOp, Formula, IntType, Range};
 
 /// Most channels that are truncated without a product in front: the identity matrix that stands
 /// for one has their square of weights.
@@ -69,14 +70,15 @@ impl Lowering<'_> {
     /// If the value has no exact integer form under this quantizer.
     pub fn close_with(&mut self, node: &Node, quantizer: Quantizer) -> Result<(), CompileError> {
         let value = match self.operand(node, 0)? {
-            Value::Host { input, operations, .. } => {
-                let (operation, element, scale, zero_point) = border::quantize(node, quantizer)?;
-                let shape = self.result_shape(node)?;
-                let mut operations = operations;
-                operations.push(operation);
-                let name = self.result_name(node);
-                let range = quantizer_range(&quantizer).unwrap_or_else(|| element.range());
-                let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
+            Value::Host { input, mut operations, .. } => {
+                let host = border::quantize(node, quantizer)?;
+                if self.operands(node).required(0, "input")?.element != ElementType::Float32 {
+                    operations.push(BorderOp::ToFloat);
+                }
+                operations.extend(host.operations);
+                let (name, shape) = (self.result_name(node), self.result_shape(node)?);
+                let (scale, zero_point) = (host.scale, host.zero_point);
+                let tensor = self.add_tensor(name, shape, host.element, host.range, Some((&scale, zero_point)))?;
                 self.add_input(input, tensor, operations);
                 Value::Integer { tensor, scale, zero_point }
             }
@@ -275,7 +277,7 @@ impl Lowering<'_> {
         let product = &real.product;
         let dense = Dense {
             weights: product.weights.as_ref().clone(),
-            weight_type: weight_type(product.weights.iter().copied()),
+            weight_type: weight_type(product.weights.iter().copied(), IntType::Signed(WEIGHT_BITS)),
             input_zero_point: product.input_zero_point,
             bias: vec![0; real.channels()],
             formula,
@@ -332,24 +334,4 @@ impl Lowering<'_> {
 fn formula_error(node: &Node, text: &str) -> CompileError {
     let (cause, remedy) = text.rsplit_once("; ").unwrap_or((text, "quantize the model differently"));
     CompileError::node(&node.name, cause, remedy)
-}
-
-/// Values that a quantizer gives, where it says so itself.
-fn quantizer_range(quantizer: &Quantizer) -> Option<Range> {
-    match quantizer {
-        Quantizer::Integer { lo, hi, .. } | Quantizer::Truncation { bounds: Some((lo, hi)), .. } => {
-            Some(Range::new(*lo, *hi))
-        }
-        Quantizer::Bipolar { .. } | Quantizer::Sign => Some(Range::new(-1, 1)),
-        Quantizer::Truncation { bounds: None, .. } => None,
-    }
-}
-
-/// The narrowest type of weights: bipolar where all are -1 or 1, else two's complement.
-fn weight_type(weights: impl Iterator<Item = i64> + Clone) -> IntType {
-    if weights.clone().all(|w| w == 1 || w == -1) {
-        return IntType::Bipolar;
-    }
-    let range = weights.fold(Range::point(0), |range, w| range.hull(Range::point(w)));
-    IntType::Signed(range.signed_bits())
 }

@@ -2,12 +2,16 @@
 
 use super::border;
 use crate::diagnostic::CompileError;
-use crate::graph::Node;
+use crate::graph::{ElementType, Node, Tensor};
 use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::batch_normalization::Parameters;
+use crate::ops::onnx::operands::broadcast_shape;
+use crate::ops::onnx::Operands;
 use crate::passes::lowering::{Lowering, Value};
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
+use systole_arith::border::FloatConstant;
+use systole_arith::BorderOp;
 
 /// `scale * x + offset`, which Add, Sub, Mul and Div with a constant are; one, or one a channel.
 struct Affine {
@@ -35,32 +39,33 @@ impl Lowering<'_> {
             }
         };
         let data = if position == 0 { a } else { b };
-        let constants = self.channel_constants(node, constant_position, &data.shape)?;
         let swapped = position == 1;
-        if swapped && op == Arithmetic::Div {
-            return Err(operands.error(
-                format!("it divides a constant by the computed tensor `{}`", data.name),
-                "only division by constants is compiled",
-            ));
-        }
-        if op == Arithmetic::Div && constants.contains(&0.0) {
+        if op == Arithmetic::Div && !swapped && operands.floats(1, "divisor")?.iter().any(|&c| c == 0.0) {
             return Err(operands.error("it divides by 0", "train and export the model again"));
         }
         let value = match self.operand(node, position)? {
             Value::Host { input, shape, mut operations } => {
-                operations.extend(border::arithmetic(op, &constants, swapped));
+                operations.push(border::arithmetic(op, host_constant(&operands, constant_position, data)?, swapped));
                 Value::Host { input, shape, operations }
             }
             Value::Tail { tensor, shape, mut operations } => {
-                operations.extend(border::arithmetic(op, &constants, swapped));
+                operations.push(border::arithmetic(op, host_constant(&operands, constant_position, data)?, swapped));
                 Value::Tail { tensor, shape, operations }
             }
+            _ if swapped && op == Arithmetic::Div => {
+                return Err(operands.error(
+                    format!("it divides a constant by the computed tensor `{}`", data.name),
+                    "only division by constants is compiled",
+                ));
+            }
             Value::Real(mut real) => {
+                let constants = channel_constants(&operands, constant_position, data)?;
                 let Affine { scale, offset } = affine(op, &constants, swapped);
                 real.affine(scale, offset);
                 Value::Real(real)
             }
             Value::Integer { tensor, scale, zero_point } => {
+                let constants = channel_constants(&operands, constant_position, data)?;
                 let (scale, zero_point) =
                     rescaled(&affine(op, &constants, swapped), &scale, zero_point).ok_or_else(|| {
                         operands.error(
@@ -139,13 +144,21 @@ impl Lowering<'_> {
     /// # Errors
     /// If the operand holds integers that may stand for negative numbers.
     pub fn lower_relu(&mut self, node: &Node) -> Result<(), CompileError> {
+        let element = self.operands(node).required(0, "input")?.element;
         let value = match self.operand(node, 0)? {
+            Value::Host { .. } | Value::Tail { .. } if element != ElementType::Float32 => {
+                return Err(CompileError::node(
+                    &node.name,
+                    format!("Relu of {} on the host", element.name()),
+                    "cast its operand to float",
+                ))
+            }
             Value::Host { input, shape, mut operations } => {
-                operations.push(border::relu());
+                operations.push(BorderOp::Relu);
                 Value::Host { input, shape, operations }
             }
             Value::Tail { tensor, shape, mut operations } => {
-                operations.push(border::relu());
+                operations.push(BorderOp::Relu);
                 Value::Tail { tensor, shape, operations }
             }
             Value::Real(mut real) => {
@@ -166,34 +179,38 @@ impl Lowering<'_> {
         };
         self.define(node, value)
     }
+}
 
-    /// A constant operand as one value, or one for each index of the innermost dimension of `shape`.
-    fn channel_constants(&self, node: &Node, position: usize, shape: &[usize]) -> Result<Vec<f32>, CompileError> {
-        let operands = self.operands(node);
-        let tensor = operands.required(position, "constant")?;
-        let values = operands.floats(position, "constant")?;
-        if let Some(v) = values.iter().find(|v| !v.is_finite()) {
-            return Err(operands.error(format!("the constant `{}` contains {v}", tensor.name), "train again"));
-        }
-        let values: Vec<f32> = values.into_iter().collect();
-        let channels = shape.last().copied().unwrap_or(1);
-        let inner = tensor.shape.last().copied().unwrap_or(1);
-        let only_inner = inner == values.len() && tensor.shape.len() <= shape.len();
-        match values.as_slice() {
-            [first, rest @ ..] if tensor.shape.len() <= shape.len() && rest.iter().all(|v| v == first) => {
-                let fits = inner == 1 || inner == channels;
-                fits.then(|| vec![*first])
-            }
-            _ if only_inner && inner == channels => Some(values),
-            _ => None,
-        }
-        .ok_or_else(|| {
-            operands.error(
-                format!("the constant `{}` of shape {:?} on a tensor of shape {shape:?}", tensor.name, tensor.shape),
-                "give one value, or one a channel (the innermost dimension)",
-            )
-        })
+/// A constant operand for the host, where any shape that broadcasts is executed.
+fn host_constant(operands: &Operands, position: usize, data: &Tensor) -> Result<FloatConstant, CompileError> {
+    let values = operands.floats(position, "constant")?;
+    let shape = values.shape().to_vec();
+    let of_sample = match shape.split_first() {
+        Some((1, rest)) if shape.len() == data.shape.len() => rest.to_vec(),
+        _ => shape.clone(),
+    };
+    let fits = broadcast_shape(&shape, &data.shape).as_ref() == Some(&data.shape) && of_sample.len() < data.shape.len();
+    let constant = FloatConstant::new(of_sample, values.into_iter().collect()).filter(|_| fits);
+    constant.ok_or_else(|| misfit(operands, &shape, data, "give finite values that broadcast to the tensor"))
+}
+
+/// A constant operand as one value, or one for each index of the innermost dimension of `data`.
+fn channel_constants(operands: &Operands, position: usize, data: &Tensor) -> Result<Vec<f32>, CompileError> {
+    let values = operands.floats(position, "constant")?;
+    let shape = values.shape().to_vec();
+    let fits = broadcast_shape(&shape, &data.shape).as_ref() == Some(&data.shape);
+    let inner = shape.last().copied().unwrap_or(1);
+    let values: Vec<f32> = values.into_iter().collect();
+    match values.as_slice() {
+        [first, rest @ ..] if fits && first.is_finite() && rest.iter().all(|v| v == first) => Ok(vec![*first]),
+        all if fits && inner == all.len() && all.iter().all(|v| v.is_finite()) => Ok(values),
+        _ => Err(misfit(operands, &shape, data, "give one finite value, or one a channel (the innermost dimension)")),
     }
+}
+
+fn misfit(operands: &Operands, shape: &[usize], data: &Tensor, remedy: &str) -> CompileError {
+    operands
+        .error(format!("a constant of shape {shape:?} on the tensor `{}` of shape {:?}", data.name, data.shape), remedy)
 }
 
 fn not_finite(node: &Node) -> CompileError {

@@ -140,7 +140,7 @@ fn host_operations(chain: &[RealOp]) -> Vec<BorderOp> {
                 if pending {
                     operations.push(border::affine(scale, offset));
                 }
-                operations.push(border::relu());
+                operations.push(BorderOp::Relu);
                 scale = vec![BigRational::one()];
                 offset = vec![BigRational::zero()];
                 pending = false;

@@ -42,6 +42,9 @@ impl<'g> Lowering<'g> {
         let Some(&chosen) = self.input_types.get(&name) else { return Ok(value) };
         let (quantizer, element, scale) = input_quantizer(&name, chosen)?;
         let mut operations = operations.clone();
+        if self.graph.tensor(*input).element != ElementType::Float32 {
+            operations.push(BorderOp::ToFloat);
+        }
         operations.push(quantizer);
         let (input, shape) = (*input, shape.clone());
         let tensor = self.add_tensor(name, shape, element, element.range(), Some((&scale, 0)))?;
@@ -202,7 +205,7 @@ impl<'g> Lowering<'g> {
         let value = match (value, to) {
             (Value::Host { input, shape, mut operations }, ElementType::Float32) => {
                 if from != ElementType::Float32 {
-                    operations.push(border::to_float());
+                    operations.push(BorderOp::ToFloat);
                 }
                 Value::Host { input, shape, operations }
             }
@@ -301,7 +304,7 @@ fn input_quantizer(input: &str, chosen: InputType) -> Result<(BorderOp, IntType,
             let scale = num_traits::Pow::pow(two, exponent as i32);
             (border::quantize_fixed(bits, integer_bits), IntType::Signed(bits), scale)
         }
-        InputType::Integer(element) => (border::quantize_integer(element), element, BigRational::one()),
+        InputType::Integer(element) => (BorderOp::QuantizeInteger { element }, element, BigRational::one()),
     })
 }
 
