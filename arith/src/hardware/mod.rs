@@ -1,6 +1,24 @@
-//! Hardware forms of a [`Step`](crate::Step), each exact by certificate over the reachable accumulators.
+//! Hardware forms of a [`Step`], each exact by certificate over the reachable accumulators.
 
+mod affine;
+mod affine_search;
+mod bounds;
+mod certify;
+mod line;
+mod linear;
+mod search;
+mod thresholds;
+
+pub use affine::{Affine, Correction, ShiftRounding};
+pub use affine_search::{MAX_CORRECTIONS, MAX_SHIFT};
+pub use certify::Counterexample;
+pub use linear::Linear;
+pub use search::{pivots, SearchError, MAX_THRESHOLD_BITS};
+pub use thresholds::Thresholds;
+
+use crate::step::Step;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How hardware computes a stage's outputs from its raw accumulators, exactly.
 ///
@@ -9,78 +27,71 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "form", rename_all = "snake_case")]
 pub enum Requantizer {
-    /// `q = stride * raw + offset[c]`: the accumulator itself leaves the chip. `stride` is 1 or 2.
+    /// `q = stride * raw + offset[c]`: the accumulator itself leaves the chip.
     Linear(Linear),
     /// Compare with every threshold: outputs of at most 4 bits.
     Thresholds(Thresholds),
     /// Multiply, add, shift, clamp, with an optional short list of corrections.
     Affine(Affine),
-    /// Pipelined binary search over a channel's thresholds: always possible.
+    /// Pipelined binary search over a channel's thresholds: always possible. The number of
+    /// thresholds a channel is `2^k - 1`, so that k comparisons find the level.
     Search(Thresholds),
 }
 
-/// `q = stride * raw + offsets[c]`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Linear {
-    /// 1, or 2 for an XNOR popcount.
-    pub stride: i64,
-    /// One a channel.
-    pub offsets: Vec<i64>,
+impl Requantizer {
+    /// Output channels.
+    pub fn channels(&self) -> usize {
+        match self {
+            Requantizer::Linear(linear) => linear.offsets.len(),
+            Requantizer::Thresholds(thresholds) | Requantizer::Search(thresholds) => thresholds.base.len(),
+            Requantizer::Affine(affine) => affine.multipliers.len(),
+        }
+    }
+
+    /// The form's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Requantizer::Linear(_) => "linear",
+            Requantizer::Thresholds(_) => "thresholds",
+            Requantizer::Affine(_) => "affine",
+            Requantizer::Search(_) => "search",
+        }
+    }
+
+    /// The output of a raw accumulator of the channel's domain. `channel` must be below
+    /// [`Requantizer::channels`]; a form from a file must pass [`Requantizer::certify`] first.
+    pub fn evaluate(&self, channel: usize, raw: i64) -> i64 {
+        match self {
+            Requantizer::Linear(linear) => linear.evaluate(channel, raw),
+            Requantizer::Thresholds(thresholds) | Requantizer::Search(thresholds) => thresholds.evaluate(channel, raw),
+            Requantizer::Affine(affine) => affine.evaluate(channel, raw),
+        }
+    }
+
+    /// Proves that the form equals a step on all of its domains.
+    ///
+    /// Each form is, between a few known places, a monotone function of the raw accumulator: the affine one
+    /// on either side of the pivot (a product with a constant, sums with constants, a shift and a
+    /// clamp all keep or reverse order) except at its corrected accumulators; the others everywhere.
+    /// The check evaluates both sides of every edge, both ends of the domain, -1 and 0, both sides
+    /// of the pivot, and each corrected accumulator with its two neighbours. Between two neighbouring
+    /// checked points without anything between them the step is constant and the form monotone, so
+    /// equality at both points is equality between them.
+    ///
+    /// # Errors
+    /// The first difference, or what is malformed.
+    pub fn certify(&self, step: &Step) -> Result<(), Counterexample> {
+        certify::certify(self, step)
+    }
 }
 
-/// Threshold form: `q[c] = base[c] + increment * #{k : raw >= t[c][k]}` when not `falling[c]`, and
-/// `q[c] = base[c] + increment * #{k : raw < t[c][k]}` when falling.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Thresholds {
-    /// Distance of levels (2 for bipolar).
-    pub increment: i64,
-    /// Least output a channel.
-    pub base: Vec<i64>,
-    /// Sense a channel.
-    pub falling: Vec<bool>,
-    /// Ascending thresholds, `[channel][level]`; every channel has the same number: channels with
-    /// fewer are filled so that the filling never counts.
-    pub thresholds: Vec<Vec<i64>>,
-}
-
-/// How [`Affine`] rounds the shifted sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ShiftRounding {
-    /// `v >> s`: toward minus infinity; rounding constants are inside the biases.
-    Floor,
-    /// `(v + 2^(s-1) - 1 + bit s of v) >> s`: to nearest, ties to even.
-    HalfEven,
-}
-
-/// `q = clamp(round((raw * M[c] + (raw < 0 ? B_neg[c] : B_pos[c])) >> shift), clamp) + corrections`.
-///
-/// A correction adds `delta` where `raw == at`, after the clamp.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Affine {
-    /// Multiplier a channel (negative on falling channels).
-    pub multipliers: Vec<i64>,
-    /// Raw accumulator from which `bias_positive` holds, one a channel.
-    pub pivot: Vec<i64>,
-    /// Bias of accumulators below the pivot, one a channel.
-    pub bias_negative: Vec<i64>,
-    /// Bias of the others, one a channel; equal to `bias_negative` where one bias is enough.
-    pub bias_positive: Vec<i64>,
-    /// Common right shift in bits, 0 to 62.
-    pub shift: u32,
-    /// Rounding of the shift.
-    pub rounding: ShiftRounding,
-    /// Output interval `(lo, hi)` that results are clamped to.
-    pub clamp: (i64, i64),
-    /// `corrections[c]`: short list of exceptional accumulators.
-    pub corrections: Vec<Vec<Correction>>,
-}
-
-/// One exceptional accumulator of an [`Affine`] channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Correction {
-    /// Raw accumulator.
-    pub at: i64,
-    /// What to add to the affine result there: +1 or -1.
-    pub delta: i64,
+impl fmt::Display for Requantizer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Requantizer::Linear(linear) => write!(f, "linear, stride {}", linear.stride),
+            Requantizer::Thresholds(thresholds) => write!(f, "thresholds, {} a channel", thresholds.count()),
+            Requantizer::Search(thresholds) => write!(f, "binary search, {} a channel", thresholds.count()),
+            Requantizer::Affine(affine) => affine.fmt(f),
+        }
+    }
 }
