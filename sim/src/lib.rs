@@ -13,6 +13,8 @@ mod ffi;
 pub mod figures;
 pub mod model;
 pub mod run;
+#[cfg(feature = "verilated")]
+pub mod static_runtime;
 pub mod verify;
 pub mod verilator;
 

@@ -287,7 +287,8 @@ impl Reference for Damaged {
 
 #[test]
 fn a_reference_that_does_not_fit_the_streams_is_refused() {
-    let cases: [(fn(&mut TensorValues), &str); 3] = [
+    type Damage = fn(&mut TensorValues);
+    let cases: [(Damage, &str); 3] = [
         (|values| drop(values.remove("a")), "tensor `a`: the reference has no such tensor"),
         (|values| values.get_mut("a").unwrap().truncate(5), "tensor `a`: 5 elements in the reference"),
         (|values| values.get_mut("a").unwrap()[0] = 256, "tensor `a`: value 256 of the reference is not uint8"),
