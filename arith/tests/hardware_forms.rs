@@ -104,7 +104,9 @@ fn mutations(form: &Requantizer) -> Vec<Requantizer> {
                 for index in 0..affine.corrections[channel].len() {
                     push(&|affine| affine.corrections[channel][index].delta *= -1);
                     push(&|affine| affine.corrections[channel][index].at += 1);
-                    push(&|affine| drop(affine.corrections[channel].remove(index)));
+                    push(&|affine| {
+                        affine.corrections[channel].remove(index);
+                    });
                 }
             }
         }

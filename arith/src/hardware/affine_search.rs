@@ -9,7 +9,7 @@
 use super::affine::{Affine, Correction, ShiftRounding};
 use super::bounds::{pieces, Piece, Side};
 use super::line::{flattest, Conflict, Corridor, Line};
-use crate::step::{Direction, Step};
+use crate::step::{Direction, Step, StepChannel};
 use rayon::prelude::*;
 
 /// Greatest shift that is tried.
@@ -44,12 +44,19 @@ struct Stage<'a> {
     step: &'a Step,
     pivots: &'a [i64],
     clamp: (i64, i64),
+    /// Each channel's demands on its whole domain and on its parts, reduced to their corners.
+    corners: Vec<[Vec<Piece>; 2]>,
 }
 
 /// The cheapest exact affine form of a step, none where there is none within the limits.
 pub(super) fn search(step: &Step, pivots: &[i64]) -> Option<Affine> {
     let hull = step.output_hull()?;
-    let stage = Stage { step, pivots, clamp: (hull.lo, hull.hi) };
+    let clamp = (hull.lo, hull.hi);
+    let corners = |(channel, &pivot): (&StepChannel, &i64)| {
+        [None, Some(pivot)].map(|pivot| pieces(channel, clamp, pivot).iter().map(Piece::corners).collect())
+    };
+    let channels = step.channels.par_iter().zip(pivots).with_min_len(CHANNELS_A_TASK);
+    let stage = Stage { step, pivots, clamp, corners: channels.map(corners).collect() };
     let roundings = [ShiftRounding::Floor, ShiftRounding::HalfEven];
     let exact = roundings.into_iter().find_map(|rounding| {
         let freedom = Freedom { rounding, two_biases: true, corrections: &[] };
@@ -141,6 +148,11 @@ impl Stage<'_> {
         two_biases: bool,
         corrections: usize,
     ) -> Option<(Line, Vec<i64>)> {
+        if rounding == ShiftRounding::Floor && corrections == 0 {
+            let [one, two] = &self.corners[channel];
+            let whole = self.solve(one, shift, rounding, 0);
+            return whole.or_else(|| two_biases.then(|| self.solve(two, shift, rounding, 0)).flatten());
+        }
         let step = &self.step.channels[channel];
         let one = pieces(step, self.clamp, None);
         self.solve(&one, shift, rounding, corrections).or_else(|| {

@@ -92,6 +92,15 @@ impl Piece {
         }
     }
 
+    /// The same demands on lines for sums that are rounded toward minus infinity, without the bounds
+    /// that others imply: only the corners of the convex hulls, whatever the shift, since values and
+    /// sums then differ by a factor and a constant.
+    pub fn corners(&self) -> Piece {
+        let rising = |value: i64| i128::from(value);
+        let falling = |value: i64| -i128::from(value);
+        Piece { places: self.places, lower: corners(&self.lower, rising), upper: corners(&self.upper, falling) }
+    }
+
     /// Lets the value miss a bound by one at its place, to be corrected there: the bound itself moves
     /// on to the next place. None where a correction is already there.
     pub fn relaxed(&self, side: Side, index: usize, clamp: (i64, i64)) -> Option<Piece> {
@@ -120,9 +129,37 @@ impl Piece {
     }
 }
 
+/// The corners of the upper convex hull of `(x, height(value))`, by Andrew's monotone chain.
+fn corners(bounds: &[Bound], height: impl Fn(i64) -> i128) -> Vec<Bound> {
+    let mut sorted = bounds.to_vec();
+    sorted.sort_unstable_by_key(|bound| (bound.x, height(bound.value)));
+    let mut chain: Vec<Bound> = Vec::new();
+    for bound in sorted {
+        while let Some(&last) = chain.last() {
+            let implied = match chain.len().checked_sub(2).map(|index| chain[index]) {
+                _ if last.x == bound.x => true,
+                // On or below the segment from the corner before it to the new bound.
+                Some(before) => {
+                    let run = |to: Bound| i128::from(to.x) - i128::from(before.x);
+                    let rise = |to: Bound| height(to.value) - height(before.value);
+                    rise(last) * run(bound) <= rise(bound) * run(last)
+                }
+                None => false,
+            };
+            if !implied {
+                break;
+            }
+            chain.pop();
+        }
+        chain.push(bound);
+    }
+    chain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn an_edge_bounds_both_of_its_sides_and_the_clamp_spares_the_ends() {
@@ -137,6 +174,20 @@ mod tests {
         assert_eq!(of(&split[0].upper), [(-3, 0), (-1, 1)]);
         assert_eq!(of(&split[1].lower), [(5, 3), (0, 1)]);
         assert_eq!(of(&split[1].upper), [(4, 1), (10, 3)]);
+    }
+
+    proptest! {
+        #[test]
+        fn corners_bound_every_line_as_all_points_do(
+            values in prop::collection::vec((-30i64..30, -30i64..30), 1..30), slope in -9i128..9,
+        ) {
+            let bounds: Vec<_> = values.iter().map(|&(x, value)| Bound { x, value, corrected: false }).collect();
+            let piece = Piece { places: Range::new(-30, 30), lower: bounds.clone(), upper: bounds };
+            let (all, few) = (piece.corridor(4, ShiftRounding::Floor), piece.corners().corridor(4, ShiftRounding::Floor));
+            let offset = |point: &Point| point.y - slope * i128::from(point.x);
+            prop_assert_eq!(all.lower.iter().map(offset).max(), few.lower.iter().map(offset).max());
+            prop_assert_eq!(all.upper.iter().map(offset).min(), few.upper.iter().map(offset).min());
+        }
     }
 
     #[test]

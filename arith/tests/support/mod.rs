@@ -123,13 +123,3 @@ pub fn all(seeded: &mut Seeded, channels: usize) -> Vec<Formula> {
     formulas.extend((0..24).map(|_| qonnx(seeded, channels)));
     formulas
 }
-
-pub fn domains(seeded: &mut Seeded, channels: usize) -> Vec<Range> {
-    (0..channels)
-        .map(|_| {
-            let reach = seeded.pick(&[1, 100, 5_000, 300_000, 1 << 24]);
-            let ends = [(); 2].map(|()| seeded.within(Range::new(-reach, reach)));
-            Range::new(ends[0].min(ends[1]), ends[0].max(ends[1]))
-        })
-        .collect()
-}
