@@ -1,7 +1,6 @@
 //! The token-level simulator: when every beat moves, and what it carries.
 
 use super::{DataflowGraph, Node, Stage};
-use ndarray::ArrayView2;
 use petgraph::graph::NodeIndex;
 use std::collections::HashMap;
 use systole_arith::IntType;
@@ -72,16 +71,4 @@ impl Stage {
         }
         output
     }
-}
-
-/// Least two's-complement width that holds every raw accumulator a stage can reach.
-pub fn accumulator_bits(weights: ArrayView2<i64>, kind: ProductKind, lo: i64, hi: i64) -> u32 {
-    let range = |row: ndarray::ArrayView1<i64>| match kind {
-        ProductKind::Xnor => systole_arith::Range::new(0, row.len() as i64),
-        _ => row.iter().fold(systole_arith::Range::point(0), |sum, &w| {
-            let (a, b) = (w * lo, w * hi);
-            systole_arith::Range::new(sum.lo + a.min(b), sum.hi + a.max(b))
-        }),
-    };
-    weights.rows().into_iter().map(|row| range(row).signed_bits()).max().unwrap_or(1)
 }

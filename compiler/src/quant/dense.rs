@@ -166,8 +166,9 @@ impl Dense {
     /// If accumulators are too wide, or the map is missing.
     pub fn hardware_form(&self, input: &QuantTensor) -> Result<Requantizer, QuantError> {
         let stride = self.raw_stride(input.element);
-        let offsets =
-            (0..self.outputs()).map(|channel| self.raw_offset(channel, input.element)).collect::<Result<Vec<_>, _>>()?;
+        let offsets = (0..self.outputs())
+            .map(|channel| self.raw_offset(channel, input.element))
+            .collect::<Result<Vec<_>, _>>()?;
         let Some(map) = &self.map else {
             return match self.formula {
                 Formula::Identity { .. } => Ok(Requantizer::Linear(Linear { stride, offsets })),
@@ -179,7 +180,8 @@ impl Dense {
         let raw = map
             .pull_back(stride, &offsets, &domains)
             .map_err(|error| QuantError::broken("requantization", error.to_string()))?;
-        Ok(Requantizer::search(&raw))
+        let pivots = systole_arith::hardware::pivots(stride, &offsets);
+        Requantizer::search(&raw, &pivots).map_err(|error| QuantError::broken("requantization", error.to_string()))
     }
 }
 
