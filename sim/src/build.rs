@@ -1,12 +1,13 @@
 //! From a bundle's Verilog to a shared object that can be loaded, cached by content.
 //!
-//! Two kinds of cache entries: the *runtime* (Verilator's own C++ and the fixed harness), one for
-//! each Verilator, compiler and set of flags; and the *model*, one for each Verilog text beside.
+//! Two kinds of cache entries: the *runtime* (Verilator's own C++ and the fixed harness; writers
+//! of waveforms apart), one for each Verilator, compiler and set of flags; and the *model*, one for
+//! each Verilog text beside.
 //! ROM images are no part of either key: a model reads them when it starts, from the bundle that
 //! it is started for, so that bundles which differ in parameters only share one object.
 
 use crate::cache::Cache;
-use crate::compile::{compile_all, link, translation_units, Unit};
+use crate::compile::{class_list, compile_all, link, translation_units, Unit};
 use crate::error::SimError;
 use crate::verilator::Toolchain;
 use std::fs;
@@ -33,7 +34,7 @@ const VERILATOR_FLAGS: [&str; 12] = [
     "--prefix",
 ];
 
-/// Runtime classes that any design may need, beside those that Verilator lists for one.
+/// Runtime classes that are compiled for every design, whether Verilator lists them for it or not.
 const RUNTIME_CLASSES: [&str; 3] = ["verilated", "verilated_dpi", "verilated_threads"];
 
 /// Progress of a build, for progress bars.
@@ -87,7 +88,7 @@ impl Simulator {
         let plan = Plan {
             toolchain,
             cache,
-            flags: compile_flags(toolchain, format),
+            flags: compile_flags(toolchain),
             format,
             verilog: read_verilog(&rom_folder)?,
             shim: context.shim()?,
@@ -131,6 +132,7 @@ impl Plan<'_> {
     /// Hash of all inputs, 128 bits in hexadecimal.
     fn key(&self) -> String {
         let mut hash = self.tool_hash();
+        self.trace_flags().iter().for_each(|flag| absorb(&mut hash, flag));
         for text in VERILATOR_FLAGS.into_iter().chain([&*self.shim, &*self.control, &*self.top]) {
             absorb(&mut hash, text);
         }
@@ -170,12 +172,13 @@ impl Plan<'_> {
         units.push(Unit::fast("shim.cpp"));
 
         let runtime = self.runtime(&make, on_step)?;
-        let objects = compile_all(self.toolchain, &self.flags, work, &units, &mut |done, total| {
+        let flags = [&self.flags[..], &self.trace_flags()].concat();
+        let objects = compile_all(self.toolchain, &flags, work, &units, &mut |done, total| {
             on_step(BuildStep::Compile { done, total })
         })?;
         on_step(BuildStep::Link);
         let mut all: Vec<PathBuf> = objects.into_iter().map(|object| work.join(object)).collect();
-        all.extend(sorted_files(&runtime, "o")?);
+        all.extend(runtime);
         let libraries: &[&str] = if self.format == Some(Waveform::Fst) { &["-lz"] } else { &[] };
         link(self.toolchain, &all, libraries, &folder.join("model.so"))
     }
@@ -200,27 +203,37 @@ impl Plan<'_> {
         crate::compile::run(command, &format!("Verilator on module `{}`", self.top))
     }
 
-    /// The folder of compiled runtime objects that `make` (Verilator's class list) asks for.
-    fn runtime(&self, make: &str, on_step: &mut dyn FnMut(BuildStep)) -> Result<PathBuf, SimError> {
-        let mut classes: Vec<String> = RUNTIME_CLASSES.map(String::from).to_vec();
-        for list in ["VM_GLOBAL_FAST", "VM_GLOBAL_SLOW"] {
-            classes.extend(crate::compile::class_list(make, list));
+    /// The compiled runtime objects that `make` (Verilator's class list) asks for.
+    fn runtime(&self, make: &str, on_step: &mut dyn FnMut(BuildStep)) -> Result<Vec<PathBuf>, SimError> {
+        let mut others: Vec<String> =
+            ["VM_GLOBAL_FAST", "VM_GLOBAL_SLOW"].iter().flat_map(|list| class_list(make, list)).collect();
+        others.retain(|class| !RUNTIME_CLASSES.contains(&&**class));
+        others.sort();
+        let harness = vec![Unit::fast("harness.cpp"), Unit::slow("runtime.cpp")];
+        let mut objects = self.runtime_part(&RUNTIME_CLASSES, harness, on_step)?;
+        if !others.is_empty() {
+            let others: Vec<&str> = others.iter().map(String::as_str).collect();
+            objects.extend(self.runtime_part(&others, Vec::new(), on_step)?);
         }
-        classes.sort();
-        classes.dedup();
+        Ok(objects)
+    }
+
+    /// The objects of some of Verilator's `classes` and of `units` of the harness.
+    fn runtime_part(
+        &self,
+        classes: &[&str],
+        mut units: Vec<Unit>,
+        on_step: &mut dyn FnMut(BuildStep),
+    ) -> Result<Vec<PathBuf>, SimError> {
         let mut hash = self.tool_hash();
         classes.iter().for_each(|class| absorb(&mut hash, class));
         let (entry, _) = self.cache.entry(&format!("runtime-{}", hex(&hash)), |folder| {
             write_support(folder)?;
             let include = self.toolchain.root.join("include");
-            let mut units = vec![Unit::fast("harness.cpp"), Unit::slow("runtime.cpp")];
-            for class in &classes {
-                let name = format!("{class}.cpp");
-                write(
-                    &folder.join(format!("rt_{name}")),
-                    &format!("#include \"{}\"\n", include.join(&name).display()),
-                )?;
-                units.push(Unit::slow(format!("rt_{name}")));
+            for class in classes {
+                let text = format!("#include \"{}\"\n", include.join(format!("{class}.cpp")).display());
+                write(&folder.join(format!("rt_{class}.cpp")), &text)?;
+                units.push(Unit::slow(format!("rt_{class}.cpp")));
             }
             let mut flags = self.flags.clone();
             // Harness and runtime call the real function behind the wrapper.
@@ -231,14 +244,23 @@ impl Plan<'_> {
             })?;
             Ok(())
         })?;
-        Ok(entry)
+        sorted_files(&entry, "o")
+    }
+
+    /// Flags that tell the model's sources which waveform they write.
+    fn trace_flags(&self) -> Vec<String> {
+        let on = |yes: bool| u8::from(yes);
+        vec![
+            format!("-DVM_TRACE={}", on(self.format.is_some())),
+            format!("-DVM_TRACE_VCD={}", on(self.format == Some(Waveform::Vcd))),
+            format!("-DVM_TRACE_FST={}", on(self.format == Some(Waveform::Fst))),
+        ]
     }
 }
 
-/// Flags of every compiler call but the optimization level.
-fn compile_flags(toolchain: &Toolchain, format: Option<Waveform>) -> Vec<String> {
+/// Flags of every compiler call but optimization and waveforms.
+fn compile_flags(toolchain: &Toolchain) -> Vec<String> {
     let include = toolchain.root.join("include");
-    let on = |yes: bool| u8::from(yes);
     let mut flags = vec![
         "-std=c++17".to_string(),
         "-fPIC".to_string(),
@@ -250,9 +272,6 @@ fn compile_flags(toolchain: &Toolchain, format: Option<Waveform>) -> Vec<String>
         format!("-I{}", include.join("vltstd").display()),
         "-DVM_COVERAGE=0".to_string(),
         "-DVM_SC=0".to_string(),
-        format!("-DVM_TRACE={}", on(format.is_some())),
-        format!("-DVM_TRACE_VCD={}", on(format == Some(Waveform::Vcd))),
-        format!("-DVM_TRACE_FST={}", on(format == Some(Waveform::Fst))),
         "-include".to_string(),
         FORCED_HEADER.to_string(),
     ];
