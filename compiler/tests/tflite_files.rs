@@ -211,14 +211,17 @@ fn a_broken_structure_is_refused() {
     expect(&change(&|m| m.operators[0].inputs = vec![0, 9, 2]), &["fully_connected_0", "tensor 9"]);
     expect(&change(&|m| m.operators[0].inputs = vec![0, -2, 2]), &["fully_connected_0", "tensor -2"]);
     expect(&change(&|m| m.operators[0].inputs = vec![0]), &["fully_connected_0", "operand 1 (weights) is missing"]);
-    expect(&change(&|m| m.operators[0].inputs = vec![-1, 1, 2]), &["fully_connected_0", "operand 0 (input) is missing"]);
+    expect(
+        &change(&|m| m.operators[0].inputs = vec![-1, 1, 2]),
+        &["fully_connected_0", "operand 0 (input) is missing"],
+    );
     expect(&change(&|m| m.operators[0].outputs = vec![]), &["fully_connected_0", "0 results"]);
     expect(&change(&|m| m.operators[0].outputs = vec![1]), &["fully_connected_0"]);
     expect(&change(&|m| m.tensors[1].buffer = 7), &["fully_connected_0", "`w`", "buffer 7"]);
     expect(&change(&|m| m.inputs = vec![]), &["no input"]);
     expect(&change(&|m| m.outputs = vec![0]), &["`x`"]);
     expect(&change(&|m| m.outputs = vec![3, 3]), &["`y`", "twice"]);
-    expect(&change(&|m| m.inputs = vec![1]), &["`x`"]);
+    expect(&change(&|m| m.inputs = vec![1]), &["`w`", "constant"]);
 }
 
 #[test]

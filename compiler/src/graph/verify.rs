@@ -28,8 +28,8 @@ impl Graph {
             }
         }
         self.topological_order()?;
-        self.check_sources()?;
-        self.nodes.node_weights().try_for_each(|node| node.op.check(&NodeView::new(self, node)))
+        self.nodes.node_weights().try_for_each(|node| node.op.check(&NodeView::new(self, node)))?;
+        self.check_sources()
     }
 
     /// [`Graph::check`] with the error as text.

@@ -140,10 +140,14 @@ impl FullyConnected {
             (false, _) => vec![rows, outputs],
         };
         // Older converters keep dimensions without saying so: the elements are the same.
-        let same_elements = output.shape.last() == Some(&outputs) && output.shape.iter().product::<usize>() == rows * outputs;
+        let same_elements =
+            output.shape.last() == Some(&outputs) && output.shape.iter().product::<usize>() == rows * outputs;
         if output.shape != expected && !same_elements {
             return Err(view.error(
-                format!("output shape is {:?}, input {:?} and weights [{outputs}, {columns}] give {expected:?}", output.shape, input.shape),
+                format!(
+                    "output shape is {:?}, input {:?} and weights [{outputs}, {columns}] give {expected:?}",
+                    output.shape, input.shape
+                ),
                 "export the model again",
             ));
         }
@@ -177,7 +181,9 @@ impl FullyConnected {
             self.activation,
             IntType::Signed(8),
         )
-        .map_err(|error| view.error(format!("{} -> {}: {error}", parts.input.name, parts.output.name), "calibrate the model again"))
+        .map_err(|error| {
+            view.error(format!("{} -> {}: {error}", parts.input.name, parts.output.name), "calibrate the model again")
+        })
     }
 
     /// A network of one such layer: 1 to 3 rows, 1 to 40 inputs, 1 to 12 outputs, any zero points,
@@ -272,7 +278,10 @@ fn weight_matrix(view: &NodeView, weights: &Tensor) -> Result<Array2<i64>, Compi
     };
     let matrix = values.view().into_dimensionality::<ndarray::Ix2>().ok().filter(|m| !m.is_empty());
     matrix.map(|m| m.to_owned()).ok_or_else(|| {
-        view.error(format!("weights `{}` have shape {:?}", weights.name, weights.shape), "give them shape [outputs, inputs]")
+        view.error(
+            format!("weights `{}` have shape {:?}", weights.name, weights.shape),
+            "give them shape [outputs, inputs]",
+        )
     })
 }
 

@@ -18,6 +18,8 @@ use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, Node, Tensor};
 use crate::passes::lowering::Lowering;
 use crate::profile::Profile;
+use systole_arith::border::BorderValue;
+use systole_arith::BorderOp;
 
 /// An operator with its attributes.
 #[derive(Clone, Debug)]
@@ -100,12 +102,24 @@ impl Op {
     }
 }
 
+/// Executes a border operation as a node of the imported network.
+fn apply_border(view: &NodeView, operation: &BorderOp, value: BorderValue) -> Result<ConstantData, CompileError> {
+    match operation.apply(value) {
+        Ok(BorderValue::Int(values)) => Ok(ConstantData::Int(values)),
+        Ok(BorderValue::Float(values)) => Ok(ConstantData::Float(values)),
+        Err(error) => Err(view.error(error.to_string(), "give other inputs")),
+    }
+}
+
 fn check_onnx(op: &onnx::OnnxOp, view: &NodeView) -> Result<(), CompileError> {
     let operands = onnx::Operands::new(view.name, view.inputs.clone());
     for (inferred, result) in op.behaviour().infer(&operands)?.iter().zip(&view.outputs) {
         if inferred.shape != result.shape {
             return Err(view.error(
-                format!("result `{}` has shape {:?}, the operands give {:?}", result.name, result.shape, inferred.shape),
+                format!(
+                    "result `{}` has shape {:?}, the operands give {:?}",
+                    result.name, result.shape, inferred.shape
+                ),
                 "export the model again",
             ));
         }

@@ -67,11 +67,11 @@ impl Reshape {
         let shape = sample_shape(&output.shape);
         let value = match lowering.operand(node, 0)? {
             Value::Host { input, mut operations, .. } => {
-                operations.push(BorderOp::Reshape(shape.clone()));
+                operations.push(BorderOp::Reshape { shape: shape.clone() });
                 Value::Host { input, shape, operations }
             }
             Value::Tail { tensor, mut operations, .. } => {
-                operations.push(BorderOp::Reshape(shape.clone()));
+                operations.push(BorderOp::Reshape { shape: shape.clone() });
                 Value::Tail { tensor, shape, operations }
             }
             Value::Integer { tensor, scale, zero_point } => {
@@ -83,7 +83,11 @@ impl Reshape {
                 Value::Integer { tensor, scale, zero_point }
             }
             Value::Real(_) => {
-                return Err(CompileError::node(&node.name, "its operand is not quantized", "quantize the model to int8"))
+                return Err(CompileError::node(
+                    &node.name,
+                    "its operand is not quantized",
+                    "quantize the model to int8",
+                ))
             }
         };
         lowering.define(node, value)

@@ -6,7 +6,7 @@ use super::random::{activation, Random};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Format, Graph, Node, TensorId};
 use crate::passes::lowering::{Lowering, Value};
-use systole_arith::border::BorderValue;
+use systole_arith::border::{BorderValue, TfliteSoftmax};
 use systole_arith::BorderOp;
 
 /// Attributes of the operator.
@@ -66,10 +66,9 @@ impl Softmax {
                 "int8 probabilities have scale 1/256 and zero point -128: convert the model again",
             ));
         }
-        if !(self.beta.is_finite() && self.beta > 0.0) {
-            return Err(view.error(format!("beta is {}", self.beta), "use a positive beta"));
-        }
-        Ok(BorderOp::TfliteSoftmax { scale, beta: self.beta })
+        TfliteSoftmax::new(scale, self.beta)
+            .map(BorderOp::TfliteSoftmax)
+            .map_err(|error| view.error(error.to_string(), "calibrate the model again"))
     }
 
     /// A network of one such operator on 1 to 3 rows of 1 to 20 classes.

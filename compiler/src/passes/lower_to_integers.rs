@@ -69,13 +69,18 @@ fn output_border(lowering: &mut Lowering, output: GraphTensor) -> Result<Border,
         ));
     }
     let integers = tensor.element != ElementType::Float32;
-    let (id, operations) = match lowering.value(&format!("output {}", tensor.name), output)?.clone() {
+    let user = format!("output {}", tensor.name);
+    let (id, operations) = match lowering.value(&user, output)?.clone() {
         Value::Integer { tensor, .. } if integers => (tensor, Vec::new()),
         Value::Host { .. } if graph.inputs.contains(&output) => {
             return Err(CompileError::model(
                 format!("output `{}` is an input", tensor.name),
                 "remove the output: nothing is computed",
             ))
+        }
+        Value::Host { .. } if tensor.element == ElementType::Int8 => {
+            let (id, _, _) = lowering.integer_tensor(&user, output)?;
+            (id, Vec::new())
         }
         _ => {
             let (id, _, operations) = lowering.output_tail(output)?;
@@ -84,10 +89,16 @@ fn output_border(lowering: &mut Lowering, output: GraphTensor) -> Result<Border,
     };
     let host_shape = sample_shape(&tensor.shape);
     let operations = match operations.is_empty() && lowering.tensor(&tensor.name, id)?.shape != host_shape {
-        true => vec![BorderOp::Reshape(host_shape.clone())],
+        true => vec![BorderOp::Reshape { shape: host_shape.clone() }],
         false => operations,
     };
-    Ok(Border { tensor: id, host_name: tensor.name.clone(), host_shape, host_type: tensor.element.name().into(), operations })
+    Ok(Border {
+        tensor: id,
+        host_name: tensor.name.clone(),
+        host_shape,
+        host_type: tensor.element.name().into(),
+        operations,
+    })
 }
 
 /// Each input feeds the accelerator once.
@@ -113,7 +124,7 @@ fn sink_reshapes(border: &mut Border, tensors: &[QuantTensor], nodes: &[QuantNod
     }
     let shape = tensors.get(last.0 as usize).map(|tensor| tensor.shape.clone());
     if let (true, Some(shape)) = (last != border.tensor, shape) {
-        border.operations.insert(0, BorderOp::Reshape(shape));
+        border.operations.insert(0, BorderOp::Reshape { shape });
     }
 }
 

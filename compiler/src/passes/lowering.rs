@@ -122,16 +122,28 @@ impl<'g> Lowering<'g> {
         position: usize,
     ) -> Result<(TensorId, BigRational, i64), CompileError> {
         let id = self.operand_id(node, position)?;
-        match self.value(&node.name, id)?.clone() {
+        self.integer_tensor(&node.name, id)
+    }
+
+    /// As [`Lowering::integer_operand`], for `user` of a tensor.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn integer_tensor(
+        &mut self,
+        user: &str,
+        id: GraphTensor,
+    ) -> Result<(TensorId, BigRational, i64), CompileError> {
+        match self.value(user, id)?.clone() {
             Value::Integer { tensor, scale, zero_point } => Ok((tensor, scale, zero_point)),
-            Value::Host { input, shape, operations } => self.enter(node, id, input, shape, operations),
+            Value::Host { input, shape, operations } => self.enter(user, id, input, shape, operations),
             Value::Real(_) => Err(CompileError::node(
-                &node.name,
+                user,
                 format!("operand `{}` is not quantized", self.graph.tensor(id).name),
                 "put a quantizer in front of it",
             )),
             Value::Tail { .. } => Err(CompileError::node(
-                &node.name,
+                user,
                 format!("operand `{}` is computed by the host behind the accelerator", self.graph.tensor(id).name),
                 "SOFTMAX and DEQUANTIZE are compiled at the network's end only",
             )),
@@ -156,7 +168,7 @@ impl<'g> Lowering<'g> {
         let shape = sample_shape(&self.graph.tensor(id).shape);
         let operations = match self.tensor(&node.name, tensor)?.shape == shape {
             true => Vec::new(),
-            false => vec![BorderOp::Reshape(shape.clone())],
+            false => vec![BorderOp::Reshape { shape: shape.clone() }],
         };
         Ok((tensor, shape, operations))
     }
@@ -174,7 +186,7 @@ impl<'g> Lowering<'g> {
     /// An int8 tensor on the host becomes the accelerator's input.
     fn enter(
         &mut self,
-        node: &Node,
+        user: &str,
         id: GraphTensor,
         input: GraphTensor,
         shape: Vec<usize>,
@@ -184,12 +196,12 @@ impl<'g> Lowering<'g> {
         let quantization = source.quantization.as_ref().map(|q| (q.scales.as_slice(), q.zero_points.as_slice()));
         let (ElementType::Int8, Some(([scale], [zero_point]))) = (source.element, quantization) else {
             return Err(CompileError::node(
-                &node.name,
+                user,
                 format!("operand `{}` is {} without one scale and zero point", source.name, source.element.name()),
                 "put a QUANTIZE to int8 in front of it, or quantize the model fully, inputs included",
             ));
         };
-        let (zero_point, scale) = (*zero_point, self.rational(&node.name, *scale)?);
+        let (zero_point, scale) = (*zero_point, self.rational(user, *scale)?);
         let int8 = IntType::Signed(8);
         let tensor = self.add_tensor(source.name.clone(), shape, int8, int8.range(), Some((&scale, zero_point)))?;
         self.add_input(input, tensor, operations);

@@ -56,9 +56,9 @@ impl QuantGraph {
 }
 
 fn nth<'b>(borders: &'b [Border], index: usize, what: &str) -> Result<&'b Border, QuantError> {
-    borders
-        .get(index)
-        .ok_or_else(|| QuantError::data(format!("{what} {index}"), format!("the network has {} of them", borders.len())))
+    borders.get(index).ok_or_else(|| {
+        QuantError::data(format!("{what} {index}"), format!("the network has {} of them", borders.len()))
+    })
 }
 
 fn execute(border: &Border, value: BorderValue) -> Result<BorderValue, QuantError> {

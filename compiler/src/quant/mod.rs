@@ -181,7 +181,10 @@ impl QuantGraph {
     /// If there is a cycle, naming a node on it.
     pub fn order(&self) -> Result<Vec<NodeIndex>, QuantError> {
         petgraph::algo::toposort(&self.nodes, None).map_err(|cycle| {
-            QuantError::broken(format!("node `{}`", self.nodes[cycle.node_id()].name), "it needs its own result (a cycle)")
+            QuantError::broken(
+                format!("node `{}`", self.nodes[cycle.node_id()].name),
+                "it needs its own result (a cycle)",
+            )
         })
     }
 }

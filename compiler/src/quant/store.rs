@@ -68,7 +68,12 @@ impl QuantGraph {
                 write_weights(&mut archive, &key(place), &dense.weights).map_err(|error| failed(&path, error))?;
             }
         }
-        archive.zip_writer().finish().map_err(|error| failed(&path, error))?.flush().map_err(|error| failed(&path, error))
+        archive
+            .zip_writer()
+            .finish()
+            .map_err(|error| failed(&path, error))?
+            .flush()
+            .map_err(|error| failed(&path, error))
     }
 
     /// Reads the network in the folder `dir` and checks it.
@@ -78,8 +83,8 @@ impl QuantGraph {
     pub fn load(dir: &Path) -> Result<QuantGraph, QuantError> {
         let path = dir.join(GRAPH);
         let text = std::fs::read(&path).map_err(|error| failed(&path, error))?;
-        let mut stored: Stored =
-            serde_json::from_slice(&text).map_err(|error| failed(&path, format!("{error}; compile the model again")))?;
+        let mut stored: Stored = serde_json::from_slice(&text)
+            .map_err(|error| failed(&path, format!("{error}; compile the model again")))?;
         if stored.format != FORMAT {
             return Err(failed(
                 &path,
@@ -103,7 +108,9 @@ fn read_weights(path: &Path, key: &str) -> Result<Array2<i64>, QuantError> {
     match Array::read_npz(path, key).map_err(|error| failed(path, error))? {
         Array::Int(values, _) => {
             let rank = values.ndim();
-            values.into_dimensionality::<Ix2>().map_err(|_| failed(path, format!("array `{key}` has {rank} dimensions, not 2")))
+            values
+                .into_dimensionality::<Ix2>()
+                .map_err(|_| failed(path, format!("array `{key}` has {rank} dimensions, not 2")))
         }
         Array::Float(_) => Err(failed(path, format!("array `{key}` holds floats, not integers"))),
     }
@@ -115,7 +122,12 @@ fn write_weights<W: Write + Seek>(
     key: &str,
     weights: &Array2<i64>,
 ) -> std::io::Result<()> {
-    fn write<T, W>(archive: &mut npyz::npz::NpzWriter<W>, key: &str, weights: &Array2<i64>, convert: impl Fn(i64) -> T) -> std::io::Result<()>
+    fn write<T, W>(
+        archive: &mut npyz::npz::NpzWriter<W>,
+        key: &str,
+        weights: &Array2<i64>,
+        convert: impl Fn(i64) -> T,
+    ) -> std::io::Result<()>
     where
         T: npyz::Serialize + npyz::AutoSerialize,
         W: Write + Seek,

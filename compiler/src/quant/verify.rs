@@ -54,14 +54,20 @@ impl QuantGraph {
             let mut linked = Vec::new();
             for edge in self.nodes.edges_directed(index, Direction::Incoming) {
                 if self.nodes[edge.source()].output != *edge.weight() {
-                    return Err(QuantError::broken(subject, "an edge carries a tensor that its source does not produce"));
+                    return Err(QuantError::broken(
+                        subject,
+                        "an edge carries a tensor that its source does not produce",
+                    ));
                 }
                 linked.push(*edge.weight());
             }
             expected.sort();
             linked.sort();
             if expected != linked {
-                return Err(QuantError::broken(subject, format!("its edges carry {linked:?}, its operands are {expected:?}")));
+                return Err(QuantError::broken(
+                    subject,
+                    format!("its edges carry {linked:?}, its operands are {expected:?}"),
+                ));
             }
         }
         Ok(())

@@ -137,9 +137,8 @@ impl<'a> Reader<'a> {
     /// The payload of a vector of `count` elements of `size` bytes.
     fn vector(&self, position: usize, size: usize) -> Result<&'a [u8]> {
         let count: u32 = self.scalar(position)?;
-        let bytes = (count as usize)
-            .checked_mul(size)
-            .ok_or_else(|| self.error("a vector longer than the file", position))?;
+        let bytes =
+            (count as usize).checked_mul(size).ok_or_else(|| self.error("a vector longer than the file", position))?;
         self.take(position + 4, bytes)
     }
 }

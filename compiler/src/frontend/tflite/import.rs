@@ -203,7 +203,8 @@ impl<'m> Importer<'m> {
     /// A model input must be a variable whose only dynamic dimension is the batch, and that one 1.
     fn check_input(&self, id: TensorId, number: i32) -> Result<(), CompileError> {
         let tensor = &self.tensors[id.0 as usize];
-        let error = |cause: String, remedy: &str| Err(CompileError::model(format!("input `{}` {cause}", tensor.name), remedy));
+        let error =
+            |cause: String, remedy: &str| Err(CompileError::model(format!("input `{}` {cause}", tensor.name), remedy));
         if tensor.constant.is_some() {
             return error("has a constant value".into(), "export the model again");
         }
@@ -267,9 +268,10 @@ impl<'m> Importer<'m> {
                 "the file is damaged; export the model again",
             ));
         }
-        self.decodes = self.decodes.checked_sub(bytes.len()).ok_or_else(|| {
-            error("shares its values with many other tensors".into(), "export the model again")
-        })?;
+        self.decodes = self
+            .decodes
+            .checked_sub(bytes.len())
+            .ok_or_else(|| error("shares its values with many other tensors".into(), "export the model again"))?;
         decode(bytes, tensor)
             .ok_or_else(|| error(format!("does not fit its shape {:?}", tensor.shape), "export the model again"))
             .map(Some)
@@ -306,7 +308,9 @@ fn check_record(
     for &dim in &record.shape {
         let dim = match usize::try_from(dim) {
             Ok(dim) if dim > 0 => dim,
-            Ok(_) => return Err(error(format!("has shape {:?} without elements", record.shape), "export the model again")),
+            Ok(_) => {
+                return Err(error(format!("has shape {:?} without elements", record.shape), "export the model again"))
+            }
             Err(_) => {
                 let remedy = "export with static shapes (a batch of 1)";
                 return Err(error(format!("has dynamic shape {:?}", record.shape), remedy));

@@ -140,10 +140,9 @@ impl<'a> Model<'a> {
             ));
         };
         subgraph.text(schema::subgraph::NAME)?;
-        let operators =
-            subgraph.tables(schema::subgraph::OPERATORS)?.iter().map(|table| read_operator(table, &codes));
+        let operators = subgraph.tables(schema::subgraph::OPERATORS)?;
         let model = Model {
-            operators: operators.collect::<Result<_, _>>()?,
+            operators: operators.iter().map(|table| read_operator(table, &codes)).collect::<Result<_, _>>()?,
             tensors: subgraph
                 .tables(schema::subgraph::TENSORS)?
                 .iter()
