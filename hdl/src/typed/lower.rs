@@ -125,14 +125,16 @@ impl Module {
                     Compare::Gt => VerilogOp::Gt,
                     Compare::Ge => VerilogOp::Ge,
                 };
-                let (a, b) = match kind {
-                    Compare::Eq | Compare::Ne => (self.operand(a), self.operand(b)),
-                    _ => (self.coerced(a), self.coerced(b)),
+                let compared = |operand: &Expr| match (operand.as_literal(), kind) {
+                    (Some(_), _) => self.lower(operand),
+                    (None, Compare::Eq | Compare::Ne) => self.operand(operand),
+                    (None, _) => self.coerced(operand),
                 };
+                let (a, b) = (compared(a), compared(b));
                 (VerilogExpression::Binary(Box::new(a), operator, Box::new(b)), Shape::Binary(None))
             }
             Op::Mul(a, b) => {
-                let (a, b) = (self.coerced(a), self.coerced(b));
+                let (a, b) = (self.factor(a), self.factor(b));
                 (VerilogExpression::Binary(Box::new(a), VerilogOp::Mul, Box::new(b)), Shape::Binary(None))
             }
             Op::Not(of) => self.unary(VerilogOpUnary::Not, of, Shape::Complement),
@@ -203,6 +205,16 @@ impl Module {
             true => self.operand(expr),
             false if signed => VerilogExpression::Signed(Box::new(self.lower(expr))),
             false => VerilogExpression::Unsigned(Box::new(self.lower(expr))),
+        }
+    }
+
+    /// A factor: a negative constant as its bits, since a sign in front would be widened first.
+    fn factor(&self, expr: &Expr) -> VerilogExpression {
+        match expr.as_literal() {
+            Some(bits) if expr.ty().signed && bits.bit(u64::from(expr.ty().width - 1)) => {
+                raw(format!("{}'sh{bits:x}", expr.ty().width))
+            }
+            _ => self.coerced(expr),
         }
     }
 

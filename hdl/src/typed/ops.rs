@@ -168,6 +168,13 @@ impl Expr {
     fn binary(&self, kind: Binary, other: Expr) -> Expr {
         let ty = self.demand_equal(&other, &format!("{kind:?}"));
         let (zero, all) = (BigUint::zero(), ones(ty.width));
+        if self.same(&other) {
+            match kind {
+                Binary::And | Binary::Or => return other,
+                Binary::Sub | Binary::Xor => return Expr::zero(ty),
+                Binary::Add => {}
+            }
+        }
         if let (Some(a), Some(b)) = (self.constant(), other.constant()) {
             let (x, y) = (ty.bits_of(&a), ty.bits_of(&b));
             return Expr::literal(
@@ -235,6 +242,7 @@ impl Expr {
         let ty = HwType { width: a.width + b.width, signed: a.signed };
         match (self.constant(), other.constant()) {
             (Some(x), Some(y)) => Expr::literal(ty, ty.bits_of(&(x * y))),
+            (Some(zero), _) | (_, Some(zero)) if zero.is_zero() => Expr::zero(ty),
             _ => Expr::node(ty, Op::Mul(self.clone(), other)),
         }
     }
@@ -249,6 +257,9 @@ impl Expr {
             Compare::Gt => order.is_gt(),
             Compare::Ge => order.is_ge(),
         };
+        if self.same(&other) {
+            return flag(holds(std::cmp::Ordering::Equal));
+        }
         match (self.constant(), other.constant()) {
             (Some(a), Some(b)) => return flag(holds(a.cmp(&b))),
             (Some(_), None) => {

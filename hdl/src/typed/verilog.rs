@@ -22,6 +22,8 @@ struct ModuleText {
     processes: String,
     /// Names of the clocked children and of the memories.
     cells: HashSet<String>,
+    /// Whether the child under way is an instance.
+    in_instance: bool,
     /// Name, definition and ports of each instance, with what each port is bound to.
     instances: Vec<InstanceText>,
     text: String,
@@ -40,7 +42,9 @@ impl Probe for ModuleText {
         if self.depth != 2 {
             return;
         }
-        match node.hdl() {
+        let hdl = node.hdl();
+        self.in_instance = matches!(hdl, Verilog::Blackbox(_));
+        match hdl {
             Verilog::Blackbox(definition) => self.instances.push(InstanceText {
                 name: name.to_string(),
                 definition: definition.name,
@@ -65,11 +69,12 @@ impl Probe for ModuleText {
         match (self.depth, signal.kind()) {
             (1, AtomKind::LocalSignal) => self.locals.push((name.to_string(), ty)),
             (1, kind) => self.ports.push((name.to_string(), ty, kind)),
-            _ => {
+            _ if self.in_instance => {
                 if let Some(instance) = self.instances.last_mut() {
                     instance.ports.push(name.to_string());
                 }
             }
+            _ => {}
         }
     }
 

@@ -2,5 +2,6 @@
 
 mod examples;
 mod golden;
+mod guarantees;
 mod random;
 mod simulator;

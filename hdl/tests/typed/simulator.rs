@@ -36,9 +36,15 @@ fn write_design(folder: &Path, top: &Module) -> Vec<String> {
 
 /// What `verilator --lint-only -Wall` says about the design; nothing if it is clean.
 pub fn lint(top: &Module) -> String {
+    lint_with(top, &[])
+}
+
+/// The same with more options.
+pub fn lint_with(top: &Module, options: &[&str]) -> String {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = write_design(folder.path(), top);
     let mut arguments = vec!["--lint-only", "-Wall", "--top-module", top.name()];
+    arguments.extend(options);
     arguments.extend(files.iter().map(String::as_str));
     let output = verilator(folder.path(), &arguments);
     let text = text_of(&output);
@@ -54,9 +60,11 @@ pub fn simulate(top: &Module, stimuli: &[(bool, BigUint)]) -> Vec<BigUint> {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files = write_design(folder.path(), top);
     std::fs::write(folder.path().join("main.cpp"), MAIN).expect("the folder can be written");
-    let prefix = format!("-DTOP_HEADER=\"V{0}.h\" -DTOP=V{0} -O0", top.name());
-    let mut arguments = vec!["--cc", "--exe", "--build", "-Wall", "-j", "2", "-O3", "--top-module", top.name()];
-    arguments.extend(["-CFLAGS", &prefix, "-o", "simulation", "main.cpp"]);
+    let mut arguments = vec!["--cc", "--exe", "--build", "-j", "2", "-Wno-lint", "--prefix", "Vtop", "--top-module"];
+    arguments.extend([top.name(), "-o", "simulation", "main.cpp"]);
+    for unoptimized in ["OPT_FAST=-O0", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"] {
+        arguments.extend(["-MAKEFLAGS", unoptimized]);
+    }
     arguments.extend(files.iter().map(String::as_str));
     let output = verilator(folder.path(), &arguments);
     assert!(output.status.success(), "{}", text_of(&output));
@@ -73,18 +81,19 @@ pub fn simulate(top: &Module, stimuli: &[(bool, BigUint)]) -> Vec<BigUint> {
     let run = Command::new(folder.path().join("obj_dir/simulation")).current_dir(folder.path()).output();
     let run = run.expect("the simulation runs");
     assert!(run.status.success(), "{}", text_of(&run));
-    let line = |line: &str| BigUint::new(line.split(' ').filter_map(|digit| u32::from_str_radix(digit, 16).ok()).collect());
+    let line =
+        |line: &str| BigUint::new(line.split(' ').filter_map(|digit| u32::from_str_radix(digit, 16).ok()).collect());
     String::from_utf8_lossy(&run.stdout).lines().map(line).collect()
 }
 
 /// Reads stimuli and prints responses, words of 32 bits with the lowest first.
 const MAIN: &str = r##"
-#include TOP_HEADER
+#include "Vtop.h"
 #include <cstdio>
 
 int main() {
     VerilatedContext context;
-    TOP top{&context};
+    Vtop top{&context};
     const int inputs = sizeof(top.stimulus) / 4, outputs = sizeof(top.response) / 4;
     FILE* file = std::fopen("stimuli", "r");
     if (!file) return 1;
