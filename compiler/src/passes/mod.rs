@@ -5,4 +5,6 @@ pub mod fold_constants;
 pub mod keep_nodes;
 pub mod lower_to_integers;
 pub mod lowering;
+pub mod pipeline;
 pub mod real;
+pub mod schedule_stages;
