@@ -226,3 +226,26 @@ fn seventeen_hundred_channels_are_searched_in_less_than_300_milliseconds() {
         assert!(fastest < Duration::from_millis(300), "{profile:?}: {fastest:?}");
     }
 }
+
+#[test]
+fn single_misplaced_edges_of_float32_are_corrected_and_not_searched() {
+    let mut seeded = Seeded(0xf5);
+    let mut corrected = 0;
+    for _ in 0..12 {
+        let formula = support::tflite_with(&mut seeded, TfliteProfile::Xnnpack, -3.6, 8, Activation::None);
+        let (step, form) = stage(&mut seeded, &formula, 1, 1 << 19);
+        let Requantizer::Affine(affine) = &form else { panic!("{formula}: {form}") };
+        corrected += affine.corrections.iter().flatten().count();
+        for (channel, corrections) in affine.corrections.iter().enumerate() {
+            for correction in corrections {
+                assert_eq!(form.evaluate(channel, correction.at), step.evaluate(channel, correction.at));
+                let mut other = affine.clone();
+                other.corrections[channel].retain(|kept| kept != correction);
+                assert!(Requantizer::Affine(other).certify(&step).is_err());
+            }
+        }
+        println!("{form}");
+    }
+    println!("{corrected} corrections");
+    assert!(corrected > 0);
+}
