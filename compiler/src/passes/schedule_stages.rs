@@ -29,6 +29,18 @@ pub struct ScheduleOptions {
     pub cells: Cells,
 }
 
+impl Default for ScheduleOptions {
+    /// 64 multipliers, ports as wide as their stages.
+    fn default() -> Self {
+        ScheduleOptions {
+            goal: Goal::MaxMultipliers(64),
+            input_lanes: None,
+            output_lanes: None,
+            cells: Cells::default(),
+        }
+    }
+}
+
 /// A matrix product with everything the schedule needs, before folding.
 struct Product<'q> {
     name: String,
