@@ -1,2 +1,7 @@
-//! Command line.
-fn main() {}
+//! The `systole` command.
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

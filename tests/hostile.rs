@@ -1,0 +1,186 @@
+//! Damaged model files: the compiler answers each with a bundle or a diagnostic, never otherwise.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+use support::{committed_models, flip, neighbouring_models, systole, text, Random};
+use systole::bundle::Manifest;
+use systole::compiler::frontend::FrontOptions;
+use systole::compiler::passes::pipeline;
+use systole::compiler::passes::schedule_stages::ScheduleOptions;
+use systole::compiler::CompileError;
+
+/// Damaged files a model in the quick test: every tenth is cut off, the others have bytes changed.
+const QUICK: usize = 50;
+/// Truncations a model in the full set.
+const TRUNCATIONS: usize = 64;
+/// Files with changed bytes a model in the full set.
+const FLIPS: usize = 1_000;
+/// Longest time that one file may take.
+const TIME_LIMIT: Duration = Duration::from_secs(2);
+/// Most memory that one process may use, in KiB.
+const MEMORY_LIMIT_KIB: usize = 1 << 20;
+
+/// Compiles `bytes` and tells whether that gave a bundle. All forms verify themselves after every
+/// pass, and such a failure is an internal error, so that it fails the test.
+fn compiles(bytes: &[u8], name: &str) -> Result<bool, String> {
+    let front = FrontOptions { name: name.into(), ..FrontOptions::default() };
+    match pipeline::compile(bytes, &front, &ScheduleOptions::default(), &mut |_, _| Ok(())) {
+        Ok(compiled) => match compiled.bundle.files.iter().any(|(path, _)| path == "manifest.json") {
+            true => Ok(true),
+            false => Err("a bundle without a manifest".into()),
+        },
+        Err(error @ CompileError::Internal { .. }) => Err(error.to_string()),
+        Err(error) if error.to_string().is_empty() => Err("a diagnostic without words".into()),
+        Err(_) => Ok(false),
+    }
+}
+
+#[test]
+fn fifty_damaged_files_a_model_give_a_bundle_or_a_diagnostic() {
+    let mut models = committed_models();
+    models.extend(neighbouring_models());
+    let (mut bundles, mut diagnostics) = (0, 0);
+    for (number, model) in models.iter().enumerate() {
+        let bytes = std::fs::read(model).unwrap();
+        let mut random = Random(number as u64);
+        for file in 0..QUICK {
+            let cut = file % 10 == 0;
+            let damaged = match cut {
+                true => bytes[..random.below(bytes.len())].to_vec(),
+                false => flip(&bytes, &mut random),
+            };
+            let begin = Instant::now();
+            match compiles(&damaged, "damaged") {
+                Ok(true) if cut => panic!("{}: file {file}, cut at {}, was compiled", text(model), damaged.len()),
+                Ok(true) => bundles += 1,
+                Ok(false) => diagnostics += 1,
+                Err(cause) => panic!("{}: file {file}: {cause}", text(model)),
+            }
+            assert!(begin.elapsed() < TIME_LIMIT, "{}: file {file} took {:?}", text(model), begin.elapsed());
+        }
+    }
+    println!("{} models: {bundles} bundles, {diagnostics} diagnostics", models.len());
+    assert!(bundles > 0 && diagnostics > models.len() * QUICK / 10);
+}
+
+/// A damaged file of the full set.
+struct Case {
+    model: PathBuf,
+    label: String,
+    bytes: Vec<u8>,
+    cut: bool,
+}
+
+/// All damaged files of `model`.
+fn cases(model: &Path, seed: u64) -> Vec<Case> {
+    let bytes = std::fs::read(model).unwrap();
+    let mut random = Random(seed);
+    let case = |label: String, bytes: Vec<u8>, cut: bool| Case { model: model.into(), label, bytes, cut };
+    let cuts = (0..TRUNCATIONS).map(|i| i * bytes.len() / TRUNCATIONS);
+    let mut cases: Vec<Case> =
+        cuts.map(|cut| case(format!("cut at byte {cut}"), bytes[..cut].to_vec(), true)).collect();
+    for file in 0..FLIPS {
+        cases.push(case(format!("changed bytes, file {file}"), flip(&bytes, &mut random), false));
+    }
+    cases
+}
+
+/// Compiles a damaged file in a process of its own under the limits of time and memory.
+///
+/// Returns the exit status, or what went wrong.
+fn compile_alone(case: &Case, folder: &Path) -> Result<i32, String> {
+    let ending = case.model.extension().and_then(|ending| ending.to_str()).unwrap_or("onnx");
+    let (file, output, errors) = (folder.join(format!("model.{ending}")), folder.join("out"), folder.join("errors"));
+    let io = |error: std::io::Error| error.to_string();
+    std::fs::write(&file, &case.bytes).map_err(io)?;
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -c 0; ulimit -d \"$0\"; exec \"$@\"", &MEMORY_LIMIT_KIB.to_string()]);
+    command.arg(systole().get_program()).args(["compile", text(&file), "-o", text(&output), "--json"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&errors).map_err(io)?);
+    let begin = Instant::now();
+    let mut child = command.spawn().map_err(io)?;
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(io)? {
+            break status;
+        }
+        if begin.elapsed() > TIME_LIMIT {
+            child.kill().and_then(|()| child.wait()).map_err(io)?;
+            return Err(format!("still running after {TIME_LIMIT:?}"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let said = std::fs::read_to_string(&errors).map_err(io)?;
+    let left = output.exists();
+    let verdict = match status.code() {
+        Some(0) if case.cut => Err("a cut file was compiled".into()),
+        Some(0) => Manifest::read(&output).map(|_| 0).map_err(|error| format!("exit 0, but {error}")),
+        Some(2) if left => Err("exit 2 with something left at the output".into()),
+        Some(2) if said.is_empty() => Err("exit 2 without a diagnostic".into()),
+        Some(2) if said.contains("internal error") || said.contains("panicked") => Err(said),
+        Some(2) => Ok(2),
+        _ => Err(format!("{status}: {said}")),
+    };
+    if left {
+        std::fs::remove_dir_all(&output).map_err(io)?;
+    }
+    let strays: Vec<_> = std::fs::read_dir(folder).map_err(io)?.flatten().map(|entry| entry.file_name()).collect();
+    match strays.len() {
+        2 => verdict,
+        _ => Err(format!("stray files: {strays:?}")),
+    }
+}
+
+/// `SYSTOLE_FUZZ_MODELS`, a list separated by colons, else every model there is.
+fn chosen_models() -> Vec<PathBuf> {
+    match std::env::var("SYSTOLE_FUZZ_MODELS") {
+        Ok(list) => list.split(':').map(PathBuf::from).collect(),
+        Err(_) => {
+            let mut models = neighbouring_models();
+            models.extend(
+                committed_models()
+                    .into_iter()
+                    .filter(|model| model.starts_with(support::repository().join("examples"))),
+            );
+            models
+        }
+    }
+}
+
+#[test]
+#[ignore = "1,064 processes a model: `cargo xtask fuzz`"]
+fn every_damaged_file_of_the_full_set_ends_with_0_or_2_in_bounded_time_and_memory() {
+    let models = chosen_models();
+    assert!(!models.is_empty(), "no model to damage");
+    let threads = std::thread::available_parallelism().map_or(1, |count| count.get());
+    let mut failures = Vec::new();
+    for (number, model) in models.iter().enumerate() {
+        let cases = cases(model, number as u64);
+        let (next, bundles, failed) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+        std::thread::scope(|scope| {
+            for _ in 0..threads {
+                scope.spawn(|| {
+                    let folder = tempfile::tempdir().unwrap();
+                    while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        match compile_alone(case, folder.path()) {
+                            Ok(0) => drop(bundles.fetch_add(1, Ordering::Relaxed)),
+                            Ok(_) => {}
+                            Err(cause) => {
+                                failed.lock().unwrap().push(format!("{}, {}: {cause}", text(model), case.label))
+                            }
+                        }
+                    }
+                });
+            }
+        });
+        let failed = failed.into_inner().unwrap();
+        let bundles = bundles.into_inner();
+        println!("{}: {} files, {bundles} bundles, {} failures", text(model), cases.len(), failed.len());
+        failures.extend(failed);
+    }
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
