@@ -234,7 +234,7 @@ impl Lane for AffineLane {
         let rounding = if self.half_even { ", ties to even" } else { "" };
         let bits = self.multiplier.interval().signed_bits();
         format!(
-            "clamp((raw * M + B) >> {}{rounding}, {}, {}), M of {bits} bits in {} multipliers, sum of {} bits",
+            "clamp((raw * M + B) >> {}{rounding}, {}, {}), M of {bits} bits, hardware multipliers {}, sum of {} bits",
             self.shift,
             self.clamp.lo,
             self.clamp.hi,

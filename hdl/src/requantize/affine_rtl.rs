@@ -16,7 +16,7 @@ pub(super) fn build(plan: &AffineLane, lane: &mut LaneBuilder) -> Timed {
         true => clamped,
         false => correct(plan, lane, &clamped),
     };
-    result.view(|value| stored(value, plan.output))
+    result.view("stored", |value| stored(value, plan.output))
 }
 
 /// `raw * M + bias`, a signed word of the total's width.
@@ -43,7 +43,7 @@ fn sum(plan: &AffineLane, lane: &mut LaneBuilder) -> Timed {
         return last;
     }
     let zeros = Expr::lit(uint(term.shift), 0);
-    last.view(|value| Expr::concat(&[value.as_unsigned(), zeros]).as_signed())
+    last.view("product", |value| Expr::concat(&[value.as_unsigned(), zeros]).as_signed())
 }
 
 /// The registered partial products, or the raw accumulator itself where M is a power of two.
@@ -103,7 +103,7 @@ fn bias(plan: &AffineLane, lane: &mut LaneBuilder) -> Option<Timed> {
         Bias::None => None,
         Bias::One(field) => {
             let bits = field.interval().signed_bits();
-            Some(lane.field(&field.name).view(|bias| signed_word(bias, bits)))
+            Some(lane.field(&field.name).view("addend", |bias| signed_word(bias, bits)))
         }
         Bias::Two { pivot, negative, positive } => {
             let raw = lane.raw();
@@ -148,14 +148,14 @@ fn shift(plan: &AffineLane, lane: &mut LaneBuilder, total: &Timed) -> Timed {
     let value = resize(&lane.at(total, time), wide);
     let kept = plan.shifted().signed_bits();
     if !plan.half_even {
-        return total.view(|_| value.slice(plan.shift, kept.min(wide - plan.shift)).as_signed());
+        return total.view("shifted", |_| value.slice(plan.shift, kept.min(wide - plan.shift)).as_signed());
     }
     // One adder: a set bit below the word carries bit `shift`, which makes ties go to even.
     let below_half = Expr::lit(uint(wide), (1i64 << (plan.shift - 1)) - 1);
     let word = Expr::concat(&[value.as_unsigned(), Expr::lit(uint(1), 1)]);
     let half = Expr::concat(&[below_half, value.bit(plan.shift)]);
     let rounded = lane.register("rounded", word.add(&half), time);
-    rounded.view(|rounded| rounded.slice(plan.shift + 1, kept.min(wide - plan.shift)).as_signed())
+    rounded.view("shifted", |rounded| rounded.slice(plan.shift + 1, kept.min(wide - plan.shift)).as_signed())
 }
 
 /// The clamp, in working bits of the output.
@@ -163,7 +163,7 @@ fn clamp(plan: &AffineLane, lane: &mut LaneBuilder, shifted: &Timed) -> Timed {
     let bits = working_bits(plan.output);
     let time = plan.shifted_at();
     if !plan.clamps() {
-        return shifted.view(|value| resize(value, bits));
+        return shifted.view("unclamped", |value| resize(value, bits));
     }
     let value = lane.at(shifted, time);
     let range = plan.shifted();

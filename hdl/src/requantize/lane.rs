@@ -116,9 +116,9 @@ impl Timed {
         self.time
     }
 
-    /// A word that wires make of this one at its time; it cannot be delayed itself.
-    pub fn view(&self, make: impl FnOnce(&Expr) -> Expr) -> Timed {
-        Timed { name: String::new(), value: make(&self.value), time: self.time }
+    /// What wires make of this word at its time; `name` begins the names of its delays.
+    pub fn view(&self, name: &str, make: impl FnOnce(&Expr) -> Expr) -> Timed {
+        Timed { name: name.into(), value: make(&self.value), time: self.time }
     }
 }
 
@@ -185,7 +185,6 @@ impl LaneBuilder {
     pub fn at(&mut self, word: &Timed, time: u64) -> Expr {
         let Some(ready) = word.time else { return word.value.clone() };
         assert!(ready <= time, "`{}` is there at {ready}, read at {time}", word.name);
-        assert!(ready == time || !word.name.is_empty(), "a view of the word of time {ready} is read at {time}");
         let mut value = word.value.clone();
         for step in 0..(time - ready) as usize {
             let known = self.delays.get(&word.name).and_then(|delays| delays.get(step)).cloned();

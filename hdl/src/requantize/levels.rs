@@ -44,13 +44,13 @@ impl LevelSum {
     pub fn build(&self, lane: &mut LaneBuilder, count: &Timed) -> Timed {
         let time = self.base.needed_at;
         if self.is_wiring() {
-            return count.view(|count| resize(count, self.output.bits()));
+            return count.view("level", |count| resize(count, self.output.bits()));
         }
         let count = lane.at(count, time);
         let bits = working_bits(self.output);
         let base = lane.field(Self::BASE);
         let base = signed_word(&lane.at(&base, time), bits);
         let sum = base.add(&times_constant(&count, self.increment, bits));
-        lane.register("level", sum, time).view(|level| stored(level, self.output))
+        lane.register("level", sum, time).view("stored", |level| stored(level, self.output))
     }
 }

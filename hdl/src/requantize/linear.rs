@@ -67,6 +67,6 @@ impl Lane for LinearLane {
         let scaled = times_constant(&lane.at(&raw, time), self.stride, bits);
         let offset = lane.field(&self.offset.name);
         let sum = scaled.add(&signed_word(&lane.at(&offset, time), bits));
-        lane.register("sum", sum, time).view(|sum| stored(sum, self.output))
+        lane.register("sum", sum, time).view("stored", |sum| stored(sum, self.output))
     }
 }

@@ -128,7 +128,7 @@ impl Lane for SearchLane {
                 Expr::mux(&inverted, &found.not(), &found)
             }
         };
-        let counted = index.view(|_| counted);
+        let counted = index.view("counted", |_| counted);
         self.sum.build(lane, &counted)
     }
 }

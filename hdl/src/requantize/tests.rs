@@ -168,9 +168,13 @@ fn thresholds(random: &mut Random, channels: usize, count: usize, raw_bits: u32,
 
 fn affine(random: &mut Random, channels: usize, raw_bits: u32, output: IntType) -> Affine {
     let range = output.range();
-    let shift = random.within(0, 24) as u32;
-    let most = 1i64 << random.within(0, 26);
-    let scale = 1i64 << (shift + 8).min(40);
+    let multiplier_bits = random.within(0, 26);
+    let most = 1i64 << multiplier_bits;
+    // Products reach from inside the output's interval to a few times beyond it.
+    let product_bits = i64::from(raw_bits) - 1 + multiplier_bits;
+    let excess = product_bits - i64::from(output.bits()) + random.within(-3, 3);
+    let shift = excess.clamp(0, 62) as u32;
+    let scale = 1i64 << (i64::from(shift) + i64::from(output.bits())).min(60);
     let multipliers = match random.next() % 5 {
         0 => vec![0; channels],
         1 => vec![1 << random.within(0, 5); channels],
@@ -207,7 +211,7 @@ fn affine(random: &mut Random, channels: usize, raw_bits: u32, output: IntType) 
         bias_negative,
         bias_positive,
         shift,
-        rounding: if random.chance(2) { ShiftRounding::Floor } else { ShiftRounding::HalfEven },
+        rounding: if shift == 0 || random.chance(2) { ShiftRounding::Floor } else { ShiftRounding::HalfEven },
         clamp,
         corrections,
     }

@@ -81,7 +81,7 @@ impl ThresholdsLane {
 impl Lane for ThresholdsLane {
     fn describe(&self) -> String {
         let times = if self.sum.increment == 1 { String::new() } else { format!("{} * ", self.sum.increment) };
-        format!("base + {times}number of thresholds reached, of {}", self.levels.len())
+        format!("base + {times}count of the {} thresholds reached", self.levels.len())
     }
 
     fn fields(&self) -> Vec<Field> {
