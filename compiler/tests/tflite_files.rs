@@ -41,6 +41,54 @@ fn a_good_model_is_compiled_and_computes_what_its_formula_says() {
 }
 
 #[test]
+fn a_network_is_shown_in_one_line_a_tensor_and_a_node() {
+    let quant = compiled(&Model::layer().bytes()).unwrap();
+    let expected = "\
+quantized network `model`, profile tflm
+  tensor %0 `x` [4] int8 in [-128, 127] from type, scale 0.5, zero point 3
+  tensor %1 `y` [3] int8 in [-5, 127] from values, scale 4, zero point -5
+  input  %0 <- host `x` [4] int8
+";
+    let shown = quant.to_string();
+    assert!(shown.starts_with(expected), "{shown}");
+    assert_eq!(shown.lines().count(), 6, "{shown}");
+    assert!(shown.contains("  node   %1 <- %0 dense `fully_connected_0`: [3, 4] int8 weights, input zero point 3"));
+    assert!(shown.ends_with("  output %1 -> host `y` [3] int8\n"), "{shown}");
+}
+
+/// `count` RESHAPEs between `[1, 4, 3]` and `[1, 12]` behind a layer with 12 outputs.
+fn reshapes(count: i32) -> Model {
+    let mut model = Model::layer();
+    model.tensors[1].shape = vec![12, 4];
+    model.buffers[1] = vec![1; 48];
+    model.tensors[3].shape = vec![1, 12];
+    model.operators[0].inputs = vec![0, 1];
+    for index in 0..count {
+        let shape: &[i32] = if index % 2 == 0 { &[1, 4, 3] } else { &[1, 12] };
+        model.tensors.push(tensor("", shape, INT8, 0, 4.0, -5));
+        model.operators.push(plain(RESHAPE, &[3 + index], 4 + index));
+    }
+    model.outputs = vec![3 + count];
+    model
+}
+
+#[test]
+fn thousands_of_operators_take_no_longer_than_they_should() {
+    let start = Instant::now();
+    let quant = compiled(&reshapes(10_000).bytes()).unwrap();
+    assert_eq!((quant.nodes.node_count(), quant.outputs[0].host_shape.as_slice()), (1, [12].as_slice()));
+    expect(&reshapes(17_000), &["more than 16384 tables"]);
+    let mut wide = Model::layer();
+    let outputs = 70_000;
+    wide.tensors[1].shape = vec![outputs, 4];
+    wide.buffers[1] = vec![1; 4 * outputs as usize];
+    wide.tensors[3].shape = vec![1, outputs];
+    wide.operators[0].inputs = vec![0, 1];
+    expect(&wide, &["fully_connected_0", "70000 outputs"]);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
+#[test]
 fn every_strict_prefix_of_a_model_is_refused() {
     let bytes = Model::layer().bytes();
     assert!(compiled(&bytes).is_ok());
@@ -114,6 +162,40 @@ fn byte_flips_give_a_verified_network_or_a_diagnostic_in_time() {
         }
     }
     assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
+}
+
+#[test]
+fn byte_flips_of_real_models_give_a_verified_network_or_a_diagnostic_in_time() {
+    for name in ["ad01_int8", "kws_ref_model", "pretrainedResnet_quant"] {
+        let path = root().join(format!("../shared/models/{name}.tflite"));
+        let Ok(bytes) = std::fs::read(&path) else {
+            println!("SKIPPED: {} is absent", path.display());
+            continue;
+        };
+        let (mut accepted, mut slowest) = (0, Duration::ZERO);
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let mut flipped = bytes.clone();
+            // Most bytes are weights; the structure lies at both ends.
+            let end = random.pick(&[bytes.len(), 4000.min(bytes.len())]);
+            let start = random.pick(&[0, end - end / 20]);
+            for _ in 0..random.size(1, 8) {
+                flipped[random.size(start, end - 1)] ^= 1 << random.size(0, 7);
+            }
+            let begin = Instant::now();
+            match compiled(&flipped) {
+                Ok(quant) => {
+                    assert_eq!(quant.verify(), Ok(()), "{name}, seed {seed}");
+                    accepted += 1;
+                }
+                Err(CompileError::Internal { pass, cause }) => panic!("{name}, seed {seed}: {pass}: {cause}"),
+                Err(_) => {}
+            }
+            slowest = slowest.max(begin.elapsed());
+        }
+        println!("{name}: {accepted} of 200 accepted, slowest {slowest:?}");
+        assert!(slowest < Duration::from_secs(2), "{name}: {slowest:?}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub use tensor::{ConstantData, ElementType, Quantization, Tensor};
 use crate::diagnostic::CompileError;
 use crate::ops::Op;
 use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::HashSet;
 
 /// A tensor of a [`Graph`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,7 +74,8 @@ impl Graph {
     ) -> Result<Graph, CompileError> {
         let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
         let mut producer: Vec<Option<NodeIndex>> = vec![None; tensors.len()];
-        let mut names = std::collections::HashSet::new();
+        let mut names = HashSet::new();
+        let fed: HashSet<TensorId> = inputs.iter().copied().collect();
         for node in nodes {
             if !names.insert(node.name.clone()) {
                 return Err(CompileError::node(&node.name, "two nodes have this name", "export the model again"));
@@ -81,7 +83,7 @@ impl Graph {
             let index = graph.add_node(node);
             for output in graph[index].outputs.clone() {
                 let slot = &mut producer[output.0 as usize];
-                if slot.is_some() || inputs.contains(&output) || tensors[output.0 as usize].constant.is_some() {
+                if slot.is_some() || fed.contains(&output) || tensors[output.0 as usize].constant.is_some() {
                     return Err(CompileError::node(
                         &graph[index].name,
                         format!("tensor `{}` has a second source", tensors[output.0 as usize].name),

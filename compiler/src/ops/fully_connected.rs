@@ -16,6 +16,9 @@ use systole_arith::{Formula, IntType, Range};
 
 pub use systole_arith::formula::Activation;
 
+/// Most outputs of a layer: each takes a requantization of its own.
+const OUTPUT_LIMIT: usize = 1 << 16;
+
 /// Attributes of the operator.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FullyConnected {
@@ -121,8 +124,11 @@ impl FullyConnected {
         let weight_scales = weight_scales(view, weights)?;
         let weights = weight_matrix(view, weights)?;
         let (outputs, columns) = weights.dim();
+        if outputs > OUTPUT_LIMIT {
+            return Err(view.error(format!("it has {outputs} outputs"), format!("use at most {OUTPUT_LIMIT} a layer")));
+        }
         let elements: usize = input.shape.iter().product();
-        if elements % columns != 0 {
+        if !elements.is_multiple_of(columns) {
             return Err(view.error(
                 format!("input shape {:?} is no whole number of rows of {columns} weights", input.shape),
                 "export the model again",

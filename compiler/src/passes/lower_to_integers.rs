@@ -115,11 +115,11 @@ fn refuse_doubled_inputs(inputs: &[Border]) -> Result<(), CompileError> {
 
 /// A reshape in front of an output is the host's: elements leave in order either way.
 fn sink_reshapes(border: &mut Border, tensors: &[QuantTensor], nodes: &[QuantNode]) {
-    let reshape = |id: TensorId| {
-        nodes.iter().find(|node| node.output == id && node.op == QuantOp::Reshape).and_then(|node| node.inputs.first())
-    };
+    let reshapes = nodes.iter().filter(|node| node.op == QuantOp::Reshape);
+    let sources: HashMap<TensorId, TensorId> =
+        reshapes.filter_map(|node| Some((node.output, *node.inputs.first()?))).collect();
     let last = border.tensor;
-    while let Some(&from) = reshape(border.tensor) {
+    while let Some(&from) = sources.get(&border.tensor) {
         border.tensor = from;
     }
     let shape = tensors.get(last.0 as usize).map(|tensor| tensor.shape.clone());
@@ -139,11 +139,11 @@ impl Parts {
     /// Keeps what an output depends on, and numbers the tensors anew.
     fn without_unused(self) -> Parts {
         let mut used: HashSet<TensorId> = self.outputs.iter().map(|border| border.tensor).collect();
+        let producers: HashMap<TensorId, &QuantNode> = self.nodes.iter().map(|node| (node.output, node)).collect();
         let mut pending: Vec<TensorId> = used.iter().copied().collect();
         while let Some(id) = pending.pop() {
-            for node in self.nodes.iter().filter(|node| node.output == id) {
-                pending.extend(node.inputs.iter().filter(|&&input| used.insert(input)));
-            }
+            let operands = producers.get(&id).map(|node| node.inputs.as_slice()).unwrap_or_default();
+            pending.extend(operands.iter().filter(|&&input| used.insert(input)));
         }
         let mut numbers = HashMap::new();
         let mut tensors = Vec::with_capacity(used.len());

@@ -17,6 +17,7 @@ pub use error::QuantError;
 use crate::profile::Profile;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use systole_arith::{BorderOp, IntType, Range};
 
 /// A tensor of a [`QuantGraph`].
@@ -85,6 +86,7 @@ pub struct QuantNode {
 /// Integer operators: a closed set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one a node, and its weights are far larger")]
 pub enum QuantOp {
     /// Matrix product on each pixel, bias, requantization.
     Dense(Dense),
@@ -146,14 +148,14 @@ impl QuantGraph {
         }
         let mut graph = DiGraph::with_capacity(nodes.len(), nodes.len());
         let mut producers: Vec<Option<NodeIndex>> = vec![None; tensors.len()];
+        let fed: HashSet<TensorId> = inputs.iter().map(|border| border.tensor).collect();
         for node in nodes {
             let subject = format!("node `{}`", node.name);
             node.inputs.iter().chain([&node.output]).try_for_each(|&id| known(&subject, id))?;
             let output = node.output;
-            let fed = inputs.iter().any(|border| border.tensor == output);
             let index = graph.add_node(node);
             if let Some(slot) = producers.get_mut(output.0 as usize) {
-                if slot.replace(index).is_some() || fed {
+                if slot.replace(index).is_some() || fed.contains(&output) {
                     return Err(QuantError::broken(subject, format!("tensor {} has a second source", output.0)));
                 }
             }

@@ -45,12 +45,12 @@ impl QuantGraph {
 
     /// Ids in range, and an edge for each operand that a node produces.
     fn check_links(&self) -> Result<(), QuantError> {
+        let produced: HashSet<TensorId> = self.nodes.node_weights().map(|node| node.output).collect();
         for index in self.nodes.node_indices() {
             let node = &self.nodes[index];
             let subject = format!("node `{}`", node.name);
             node.inputs.iter().chain([&node.output]).try_for_each(|&id| self.known(&subject, id).map(drop))?;
-            let produced = |id: TensorId| self.nodes.node_weights().any(|other| other.output == id);
-            let mut expected: Vec<TensorId> = node.inputs.iter().copied().filter(|&id| produced(id)).collect();
+            let mut expected: Vec<TensorId> = node.inputs.iter().copied().filter(|id| produced.contains(id)).collect();
             let mut linked = Vec::new();
             for edge in self.nodes.edges_directed(index, Direction::Incoming) {
                 if self.nodes[edge.source()].output != *edge.weight() {

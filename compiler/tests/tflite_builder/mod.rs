@@ -53,7 +53,7 @@ pub fn text(value: &str) -> Field {
 }
 
 fn align(out: &mut Vec<u8>, alignment: usize) {
-    while out.len() % alignment != 0 {
+    while !out.len().is_multiple_of(alignment) {
         out.push(0);
     }
 }

@@ -12,6 +12,8 @@ use std::cell::Cell;
 const VISITS_PER_BYTE: u64 = 4;
 /// Bytes that may be looked at whatever the file's size.
 const FREE_VISITS: u64 = 1 << 16;
+/// Most tables of one vector: tensors or operators of a network that an accelerator can hold.
+const TABLES: usize = 1 << 14;
 
 /// What does not fit in a flatbuffer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -237,6 +239,9 @@ impl<'r, 'a> Table<'r, 'a> {
     pub fn tables(&self, number: usize) -> Result<Vec<Table<'r, 'a>>> {
         let Some(position) = self.target(number)? else { return Ok(Vec::new()) };
         let count = self.reader.vector(position, 4)?.len() / 4;
+        if count > TABLES {
+            return Err(self.reader.error("a vector of more than 16384 tables", position));
+        }
         (0..count).map(|i| self.reader.table(self.reader.reference(position + 4 + 4 * i)?)).collect()
     }
 }
