@@ -243,7 +243,8 @@ fn the_answers_of_another_runtime_are_a_mismatch_and_the_first_is_named() {
         other => panic!("{}", other.type_name()),
     };
     let (ours, theirs) = (read("output_tflm"), read("output_xnnpack"));
-    let differing: Vec<usize> = ours.iter().zip(&theirs).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i).collect();
+    let differing: Vec<usize> =
+        ours.iter().zip(&theirs).enumerate().filter(|(_, (a, b))| a != b).map(|(i, _)| i).collect();
     assert!(!differing.is_empty(), "these vectors tell no profiles apart");
     let output = verify(bundle(), "xnnpack", &[]);
     assert_eq!(status(&output), 1);

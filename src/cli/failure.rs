@@ -130,6 +130,10 @@ impl Diagnostic for Failure {
             Failure::Compile(CompileError::Internal { .. }) => {
                 Some(Box::new("this is a bug of the compiler: please report it with the model file"))
             }
+            Failure::Bundle(BundleError::Io { .. })
+            | Failure::Reference(LoadError::Manifest(BundleError::Io { .. })) => {
+                Some(Box::new("give a folder that `systole compile` wrote"))
+            }
             Failure::Usage { help, .. } => Some(Box::new(help)),
             _ => None,
         }

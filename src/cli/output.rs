@@ -38,10 +38,12 @@ pub fn message(message: &str) {
 /// Renders a diagnostic on standard error: in colour and wrapped on a terminal, else plain with
 /// every message on a line of its own, so that a search finds it.
 pub fn diagnostic(failure: &Failure) {
+    // Messages hold their causes already.
     let handler = match std::io::stderr().is_terminal() {
         true => GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(TERMINAL_WIDTH),
         false => GraphicalReportHandler::new_themed(GraphicalTheme::none()).with_wrap_lines(false),
     };
+    let handler = handler.without_cause_chain();
     let mut rendered = String::new();
     match handler.render_report(&mut rendered, failure) {
         Ok(()) => message(rendered.trim_end()),

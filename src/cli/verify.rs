@@ -53,11 +53,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     // What the user gave is judged first: a wrong key must not wait for a Verilator build.
     let reference = NetworkReference::load(&arguments.bundle)?;
-    let request = Request {
-        vectors: vectors(arguments)?,
-        samples: arguments.samples,
-        stall_seed: arguments.stall_seed,
-    };
+    let request =
+        Request { vectors: vectors(arguments)?, samples: arguments.samples, stall_seed: arguments.stall_seed };
     let (toolchain, cache) = (Toolchain::discover()?, Cache::of_user()?);
     let progress = Progress::new("building the simulation");
     let trace = arguments.trace.as_deref();
