@@ -24,6 +24,10 @@ impl Seeded {
         range.lo.wrapping_add((self.next() % width.wrapping_add(1).max(1)) as i64)
     }
 
+    pub fn one_in(&mut self, count: u64) -> bool {
+        self.next().is_multiple_of(count)
+    }
+
     pub fn real(&mut self, lo: f64, hi: f64) -> f64 {
         lo + (hi - lo) * (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
@@ -52,7 +56,7 @@ pub fn tflite_with(
     activation: Activation,
 ) -> Formula {
     let (input, output) = (seeded.real(0.001, 0.1) as f32, seeded.real(0.01, 1.0) as f32);
-    let per_channel = seeded.next() % 2 == 0;
+    let per_channel = seeded.one_in(2);
     let weights: Vec<f32> = (0..if per_channel { channels } else { 1 })
         .map(|_| (10f64.powf(power) * f64::from(output) / f64::from(input) * seeded.real(0.5, 2.0)) as f32)
         .collect();
@@ -87,18 +91,18 @@ pub fn qonnx(seeded: &mut Seeded, channels: usize) -> Formula {
     let mut ops = vec![RealOp::Affine { scale: each(-9, 9, 256), offset: each(-900, 900, 64) }];
     let root = RealOp::DivideBySqrt { radicand: each(1, 400, 100) };
     let last = RealOp::Affine { scale: each(-5, 5, 4), offset: each(-50, 50, 8) };
-    if seeded.next() % 2 == 0 {
+    if seeded.one_in(2) {
         ops.push(root);
         ops.push(last);
     }
-    if seeded.next() % 3 == 0 {
+    if seeded.one_in(3) {
         ops.push(RealOp::Relu);
     }
-    if seeded.next() % 5 == 0 {
+    if seeded.one_in(5) {
         return Formula::Qonnx(Qonnx::new(channels, ops, Quantizer::Bipolar, IntType::Bipolar).expect("valid"));
     }
     let bits = seeded.pick(&[1, 2, 3, 4, 6, 8]);
-    let signed = seeded.next() % 2 == 0;
+    let signed = seeded.one_in(2);
     let (lo, hi) = Quantizer::bounds(bits, signed, false).expect("a supported width");
     let quantizer = Quantizer::Quant {
         scale: vec![ratio(1, 1 << (seeded.next() % 7))],
