@@ -1,4 +1,6 @@
-//! Small ONNX models, built field by field.
+//! Small ONNX models, built field by field. Each test program uses a part of it.
+
+#![allow(dead_code)]
 
 use prost::Message;
 use systole_compiler::frontend::onnx::proto::*;

@@ -21,7 +21,8 @@ fn damaged(cause: impl Into<String>) -> CompileError {
     CompileError::Damaged { format: "ONNX", cause: cause.into() }
 }
 
-/// Reads an ONNX file. `name` is used where the file does not name its network.
+/// Reads an ONNX file. Exporters give every network one name, so the graph gets `name`; the file's own
+/// where that is empty.
 ///
 /// # Errors
 /// If the bytes are no complete ONNX model, the model is inconsistent (names, shapes, cycles), or
@@ -43,9 +44,9 @@ pub fn import(bytes: &[u8], name: &str) -> Result<Graph, CompileError> {
     let operators = read_operators(&model, graph, &versions)?;
     let qonnx = graph.node.iter().any(|node| QONNX_DOMAINS.contains(&node.domain.as_deref().unwrap_or_default()));
     let format = if qonnx { Format::Qonnx } else { Format::Onnx };
-    let title = match graph.name.as_deref() {
-        None | Some("") => name.to_string(),
-        Some(title) => title.to_string(),
+    let title = match name {
+        "" => graph.name.clone().unwrap_or_default(),
+        name => name.to_string(),
     };
     build(graph, operators, title, format)
 }

@@ -1,15 +1,18 @@
 //! The end of the network: accumulators leave the accelerator, the host does the rest.
 
 use super::border;
-use super::pending::{inverse_root, PendingReal};
+use super::pending::{inverse_root, zip, PendingReal};
 use crate::diagnostic::CompileError;
 use crate::graph::{Node, TensorId as GraphTensor};
+use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::heads::Head;
 use crate::passes::lowering::{Lowering, Value};
 use crate::quant::{QuantOp, TensorId};
 use num_rational::BigRational;
 use num_traits::{One, Zero};
+use systole_arith::border::FloatConstant;
 use systole_arith::formula::RealOp;
+use systole_arith::real::{nearest_f32, Surd};
 use systole_arith::{BorderOp, Formula, IntType, Range};
 
 impl Lowering<'_> {
@@ -47,7 +50,7 @@ impl Lowering<'_> {
             }
             Value::Real(real) => {
                 let tensor = self.accumulators_of(node, &real)?;
-                let mut operations = host_operations(&real.chain);
+                let mut operations = host_operations(node, &real.chain)?;
                 if real.shape != real.product.shape {
                     operations.push(border::reshape(&real.shape));
                 }
@@ -116,39 +119,57 @@ fn trim(shape: &[usize]) -> Vec<usize> {
     shape.iter().take(kept).copied().collect()
 }
 
-/// A chain of real operations as host operations; a quotient by an irrational root becomes a factor
-/// that is exact to 100 bits.
-fn host_operations(chain: &[RealOp]) -> Vec<BorderOp> {
+/// A chain of real operations as host operations: one exact affine operation on the integers up to
+/// the first Relu, float32 factors and summands behind it. A quotient by an irrational root becomes
+/// a factor that is exact to 100 bits.
+///
+/// # Errors
+/// If a number behind a Relu is out of float32's range.
+fn host_operations(node: &str, chain: &[RealOp]) -> Result<Vec<BorderOp>, CompileError> {
     let mut operations = Vec::new();
-    let mut scale = vec![BigRational::one()];
-    let mut offset = vec![BigRational::zero()];
-    let mut pending = false;
-    for op in chain {
-        match op {
-            RealOp::Affine { scale: s, offset: o } => {
-                offset = super::pending::zip(&super::pending::zip(&offset, s, |a, b| a * b), o, |a, b| a + b);
-                scale = super::pending::zip(&scale, s, |a, b| a * b);
-                pending = true;
-            }
-            RealOp::DivideBySqrt { radicand } => {
-                let factors: Vec<BigRational> = radicand.iter().map(inverse_root).collect();
-                offset = super::pending::zip(&offset, &factors, |a, b| a * b);
-                scale = super::pending::zip(&scale, &factors, |a, b| a * b);
-                pending = true;
-            }
-            RealOp::Relu => {
-                if pending {
-                    operations.push(border::affine(scale, offset));
-                }
-                operations.push(BorderOp::Relu);
-                scale = vec![BigRational::one()];
-                offset = vec![BigRational::zero()];
-                pending = false;
-            }
+    let mut parts = chain.split(|op| matches!(op, RealOp::Relu));
+    let (scale, offset) = composed(parts.next().unwrap_or_default());
+    operations.push(border::affine(scale, offset));
+    for part in parts {
+        operations.push(BorderOp::Relu);
+        let (scale, offset) = composed(part);
+        if scale.iter().any(|s| !s.is_one()) {
+            operations.push(border::arithmetic(Arithmetic::Mul, float_constant(node, &scale)?, false));
+        }
+        if offset.iter().any(|o| !o.is_zero()) {
+            operations.push(border::arithmetic(Arithmetic::Add, float_constant(node, &offset)?, false));
         }
     }
-    if pending {
-        operations.push(border::affine(scale, offset));
+    Ok(operations)
+}
+
+/// Factor and summand of operations without a Relu.
+fn composed(chain: &[RealOp]) -> (Vec<BigRational>, Vec<BigRational>) {
+    let mut scale = vec![BigRational::one()];
+    let mut offset = vec![BigRational::zero()];
+    for op in chain {
+        let (factors, summands) = match op {
+            RealOp::Affine { scale, offset } => (scale.clone(), offset.clone()),
+            RealOp::DivideBySqrt { radicand } => {
+                (radicand.iter().map(inverse_root).collect(), vec![BigRational::zero()])
+            }
+            RealOp::Relu => continue,
+        };
+        offset = zip(&zip(&offset, &factors, |a, b| a * b), &summands, |a, b| a + b);
+        scale = zip(&scale, &factors, |a, b| a * b);
     }
-    operations
+    (scale, offset)
+}
+
+/// The nearest float32 numbers, one or one a channel.
+fn float_constant(node: &str, values: &[BigRational]) -> Result<FloatConstant, CompileError> {
+    let floats: Vec<f32> = values.iter().map(nearest_f32_of).collect();
+    let shape = if floats.len() == 1 { Vec::new() } else { vec![floats.len()] };
+    FloatConstant::new(shape, floats).ok_or_else(|| {
+        CompileError::node(node, "a constant behind Relu is out of float32's range", "rescale the network's output")
+    })
+}
+
+fn nearest_f32_of(value: &BigRational) -> f32 {
+    nearest_f32(&Surd::rational(value.clone()))
 }
