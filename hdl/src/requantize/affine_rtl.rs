@@ -75,7 +75,7 @@ fn product(
     plan: &AffineLane,
 ) -> Timed {
     let time = plan.operands_at;
-    let full = chunk(operands.0, partial.raw).mul(&chunk(operands.1, partial.constant));
+    let full = chunk(operands.0, partial.raw).mul(chunk(operands.1, partial.constant));
     let mut word = lane.register(format!("product_{index}"), full, time);
     for _ in 1..plan.multiplier_latency {
         let ready = word.time().unwrap_or(time);
@@ -115,7 +115,7 @@ fn bias(plan: &AffineLane, lane: &mut LaneBuilder) -> Option<Timed> {
             let (negative, positive) = (lane.field(&negative.name), lane.field(&positive.name));
             let negative = signed_word(&lane.at(&negative, time), bits);
             let positive = signed_word(&lane.at(&positive, time), bits);
-            let chosen = Expr::mux(&lane.at(&above, time), &positive, &negative);
+            let chosen = Expr::mux(lane.at(&above, time), &positive, &negative);
             Some(lane.register("addend", chosen, time))
         }
     }
@@ -132,12 +132,12 @@ fn combined(operation: &Operation, low: &Expr, high: &Expr, terms: (Term, Term, 
         return resize(&joined, result.bits);
     }
     if passed == 0 {
-        return resize(low, result.bits).add(&resize(high, result.bits));
+        return resize(low, result.bits).add(resize(high, result.bits));
     }
     let upper_bits = result.bits.saturating_sub(passed).max(1);
     let low = resize(low, low.ty().width.max(passed + 1));
     let upper = low.slice(passed, low.ty().width - passed).as_signed();
-    let upper = resize(&upper, upper_bits).add(&resize(high, upper_bits));
+    let upper = resize(&upper, upper_bits).add(resize(high, upper_bits));
     resize(&Expr::concat(&[upper.as_unsigned(), low.slice(0, passed)]).as_signed(), result.bits)
 }
 
@@ -171,10 +171,10 @@ fn clamp(plan: &AffineLane, lane: &mut LaneBuilder, shifted: &Timed) -> Timed {
     let mut chosen = resize(&value, bits);
     if range.hi > plan.clamp.hi {
         let above = less_than(&value, plan.clamp.hi + 1).not();
-        chosen = Expr::mux(&above, &end(plan.clamp.hi), &chosen);
+        chosen = Expr::mux(&above, end(plan.clamp.hi), &chosen);
     }
     if range.lo < plan.clamp.lo {
-        chosen = Expr::mux(&less_than(&value, plan.clamp.lo), &end(plan.clamp.lo), &chosen);
+        chosen = Expr::mux(less_than(&value, plan.clamp.lo), end(plan.clamp.lo), &chosen);
     }
     lane.register("clamped", chosen, time)
 }
@@ -191,12 +191,12 @@ fn less_than(value: &Expr, limit: i128) -> Expr {
     if magnitude.is_power_of_two() && exponent < width - 1 {
         let upper = value.slice(exponent, width - 1 - exponent);
         return match limit > 0 {
-            true => negative.or(&upper.reduce_or().not()),
-            false => negative.and(&upper.reduce_and().not()),
+            true => negative.or(upper.reduce_or().not()),
+            false => negative.and(upper.reduce_and().not()),
         };
     }
     let width = width.max(Interval::point(limit).signed_bits());
-    resize(value, width).lt(&Expr::lit(sint(width), limit as i64))
+    resize(value, width).lt(Expr::lit(sint(width), limit as i64))
 }
 
 /// Adds the delta of the exceptional accumulators.
@@ -209,16 +209,16 @@ fn correct(plan: &AffineLane, lane: &mut LaneBuilder, clamped: &Timed) -> Timed 
         let (at, amount) = (lane.field(&at.name), lane.field(&amount.name));
         let (raw, at) = (lane.at(&raw, time), lane.at(&at, time));
         let width = raw.ty().width.max(signed_bits(at.ty()));
-        let equal = signed_word(&raw, width).eq(&signed_word(&at, width));
+        let equal = signed_word(&raw, width).eq(signed_word(&at, width));
         let hit = lane.register(format!("exceptional_{index}"), equal, time);
         let amount = signed_word(&lane.at(&amount, time + 1), bits);
         let zero = Expr::lit(sint(bits), 0);
-        let term = Expr::mux(&lane.at(&hit, time + 1), &amount, &zero);
+        let term = Expr::mux(lane.at(&hit, time + 1), &amount, &zero);
         delta = Some(delta.map_or(term.clone(), |sum| sum.or(&term)));
     }
     let Some(delta) = delta else { return clamped.clone() };
     let delta = lane.register("delta", delta, time + 1);
     let at = plan.corrected_at();
-    let sum = lane.at(clamped, at).add(&lane.at(&delta, at));
+    let sum = lane.at(clamped, at).add(lane.at(&delta, at));
     lane.register("corrected", sum, at)
 }

@@ -152,15 +152,15 @@ impl Beats {
     fn new(m: &mut ModuleBuilder, spec: &RequantizeSpec, lane: &dyn Lane, in_valid: Signal) -> Self {
         let ty = uint(address_bits(spec.beats()));
         let read = lane.fields().iter().any(|field| field.shared().is_none()) || !lane.levels().is_empty();
-        if spec.beats() == 1 || (!read && spec.channels % spec.lanes == 0) {
+        if spec.beats() == 1 || (!read && spec.channels.is_multiple_of(spec.lanes)) {
             return Beats { beat: vec![Expr::lit(ty, 0)], last: Expr::lit(bit(), 1), constant: true };
         }
         let beat = m.register("beat", ty);
         m.reset(beat, 0);
         let end = Expr::lit(ty, spec.beats() as i64 - 1);
         let last = m.let_("last_beat", beat.expr().eq(&end));
-        let next = beat.expr().add(&Expr::lit(ty, 1));
-        m.clock_if(beat, in_valid.expr(), Expr::mux(&last.expr(), &Expr::lit(ty, 0), &next));
+        let next = beat.expr().add(Expr::lit(ty, 1));
+        m.clock_if(beat, in_valid.expr(), Expr::mux(last.expr(), Expr::lit(ty, 0), &next));
         Beats { beat: vec![beat.expr()], last: last.expr(), constant: false }
     }
 

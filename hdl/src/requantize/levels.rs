@@ -50,7 +50,7 @@ impl LevelSum {
         let bits = working_bits(self.output);
         let base = lane.field(Self::BASE);
         let base = signed_word(&lane.at(&base, time), bits);
-        let sum = base.add(&times_constant(&count, self.increment, bits));
+        let sum = base.add(times_constant(&count, self.increment, bits));
         lane.register("level", sum, time).view("stored", |level| stored(level, self.output))
     }
 }

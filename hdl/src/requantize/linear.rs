@@ -66,7 +66,7 @@ impl Lane for LinearLane {
         let raw = lane.raw();
         let scaled = times_constant(&lane.at(&raw, time), self.stride, bits);
         let offset = lane.field(&self.offset.name);
-        let sum = scaled.add(&signed_word(&lane.at(&offset, time), bits));
+        let sum = scaled.add(signed_word(&lane.at(&offset, time), bits));
         lane.register("sum", sum, time).view("stored", |sum| stored(sum, self.output))
     }
 }

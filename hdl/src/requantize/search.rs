@@ -125,7 +125,7 @@ impl Lane for SearchLane {
             None => {
                 let sense = lane.field(&self.sense.name);
                 let inverted = lane.at(&sense, time).bit(0);
-                Expr::mux(&inverted, &found.not(), &found)
+                Expr::mux(&inverted, found.not(), &found)
             }
         };
         let counted = index.view("counted", |_| counted);

@@ -25,7 +25,7 @@ impl Random {
     }
 
     fn chance(&mut self, one_in: u64) -> bool {
-        self.next() % one_in == 0
+        self.next().is_multiple_of(one_in)
     }
 
     /// `count` values in `lo..=hi`, sometimes all equal.
@@ -271,7 +271,7 @@ fn binary_search_finds_the_level_of_each_channel() {
         let mut random = Random::new(seed);
         let (channels, lanes) = shape(&mut random);
         let output = [IntType::Bipolar, IntType::Signed(8), IntType::Unsigned(6)][random.next() as usize % 3];
-        let most = if output == IntType::Bipolar { 1 } else { (output.range().hi - output.range().lo) as i64 };
+        let most = if output == IntType::Bipolar { 1 } else { output.range().hi - output.range().lo };
         let count = random.within(0, most) as usize;
         let raw_bits = random.within(3, 24) as u32;
         let form = Requantizer::Search(thresholds(&mut random, channels, count, raw_bits, output));

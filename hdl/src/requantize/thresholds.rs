@@ -39,7 +39,7 @@ pub(crate) fn normalised(form: &Thresholds, raw: Interval) -> Vec<Vec<i64>> {
 /// `raw >= threshold` for signed words.
 pub(crate) fn reached(raw: &Expr, threshold: &Expr) -> Expr {
     let width = raw.ty().width.max(signed_bits(threshold.ty()));
-    signed_word(raw, width).ge(&signed_word(threshold, width))
+    signed_word(raw, width).ge(signed_word(threshold, width))
 }
 
 impl ThresholdsLane {
@@ -111,7 +111,7 @@ impl Lane for ThresholdsLane {
             match self.sense.shared() {
                 Some(0) => {}
                 Some(_) => hit = hit.not(),
-                None => hit = hit.xor(&lane.at(&sense, time).bit(0)),
+                None => hit = hit.xor(lane.at(&sense, time).bit(0)),
             }
             let name = level.name.replace("threshold", "hit");
             bits.push(lane.register(name, hit, time));
@@ -135,7 +135,7 @@ fn population(bits: &[Expr]) -> Option<Expr> {
             let (left, right) = bits.split_at(bits.len() / 2);
             let width = uint_bits(bits.len() as u64);
             let (left, right) = (population(left)?, population(right)?);
-            Some(resize(&left, width).add(&resize(&right, width)))
+            Some(resize(&left, width).add(resize(&right, width)))
         }
     }
 }
