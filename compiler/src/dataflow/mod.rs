@@ -50,7 +50,7 @@ pub struct BlockTiming {
     pub interval: u64,
     /// Cycles a sample in which a fold starts.
     pub busy_cycles: u64,
-    /// Clock edges from the last fold of a group to its last output beat entering the FIFO.
+    /// Clock edges from the last fold of a group to its first output beat entering the FIFO.
     pub latency: u64,
 }
 

@@ -4,10 +4,8 @@ use super::{DataflowGraph, Node, PORT_BUFFER_DEPTH};
 use petgraph::graph::NodeIndex;
 use std::collections::HashMap;
 use systole_hdl::stream::{FifoSpec, RegroupError, RegroupSpec, StreamEnd};
-use systole_hdl::timing::{ActorId, EdgeId, Give, Phase, Steady, SteadyError, Take, TokenModel};
+use systole_hdl::timing::{ActorId, Deadlock, EdgeId, Give, Phase, Steady, SteadyError, Take, TokenModel};
 
-/// Samples within which the pattern of a paced run must repeat.
-const PACED_LIMIT: u64 = 256;
 /// Samples within which the pattern of a free run must repeat: it first fills every buffer.
 const FREE_LIMIT: u64 = 100_000;
 
@@ -130,9 +128,14 @@ fn add_output_regroup(
 }
 
 impl TimedDesign {
-    /// Whether the design keeps up with one sample every `interval` cycles.
-    pub fn sustains(&self, interval: u64) -> bool {
-        self.model.sustains(interval, PACED_LIMIT).unwrap_or(false)
+    /// Samples within which a paced design has settled: a dependency reaches back through the
+    /// samples in flight and, in each stage, through those that its buffers hold.
+    ///
+    /// # Errors
+    /// If the design stops.
+    pub fn settled(&self) -> Result<u64, Deadlock> {
+        let in_flight = self.model.latency(self.source, self.sink)? / self.model.bound().max(1);
+        Ok(16 + 4 * (self.credits.len() as u64 + in_flight))
     }
 
     /// The exact figures of a free run and of one sample alone.

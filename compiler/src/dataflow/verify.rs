@@ -2,6 +2,7 @@
 
 use super::{DataflowGraph, Node};
 use std::collections::HashSet;
+use systole_hdl::typed::identifier;
 
 impl DataflowGraph {
     /// Checks every guarantee of the form: acyclic, unique names, stream types that fit both ends,
@@ -16,8 +17,9 @@ impl DataflowGraph {
         }
         let mut names = HashSet::new();
         let channel_names = self.graph.edge_weights().map(|channel| channel.name.as_str());
-        for name in self.stages().map(|stage| stage.name.as_str()).chain(channel_names) {
-            if !is_identifier(name) {
+        let stage_names = self.stages().map(|stage| stage.name.as_str());
+        for name in stage_names.chain(channel_names).chain([self.name.as_str()]) {
+            if identifier(name) != name {
                 return Err(format!("`{name}` is not an identifier"));
             }
             if !names.insert(name) {
@@ -48,6 +50,9 @@ impl DataflowGraph {
             if let Some(w) = spec.weights.iter().find(|&&w| !matrix.weight.contains(w)) {
                 return broken(format!("weight {w} is not a {}", matrix.weight));
             }
+            if !spec.keeps_up() {
+                return broken(format!("{} requantizers do not keep up with it", spec.out_lanes()));
+            }
             if spec.fifo_depth == 0 {
                 return broken("its FIFO has no entry".into());
             }
@@ -58,12 +63,4 @@ impl DataflowGraph {
         let timed = self.timed().map_err(|error| error.to_string())?;
         timed.model.latency(timed.source, timed.sink).map(|_| ()).map_err(|deadlock| deadlock.to_string())
     }
-}
-
-/// Letters, digits and single underscores, beginning with a letter.
-pub(crate) fn is_identifier(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !name.contains("__")
-        && !name.ends_with('_')
 }

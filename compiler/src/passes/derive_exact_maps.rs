@@ -5,8 +5,8 @@
 //! accumulators are as narrow as the weights allow.
 
 use crate::diagnostic::CompileError;
-use crate::quant::{Dense, QuantGraph, QuantOp, RangeOrigin};
-use systole_arith::{Formula, IntType, Range, Step};
+use crate::quant::{Dense, QuantError, QuantGraph, QuantOp, RangeOrigin};
+use systole_arith::{IntType, Range};
 
 /// Fills every dense node's map, every computed tensor's range, and the element type of tensors that
 /// hold accumulators.
@@ -22,7 +22,7 @@ pub fn run(graph: &mut QuantGraph) -> Result<(), CompileError> {
             return Err(internal(format!("node `{}` has no operand", node.name)));
         };
         let (range, element) = match &mut node.op {
-            QuantOp::Reshape => (range, Some(element)),
+            QuantOp::Reshape => (range, element),
             QuantOp::Dense(dense) => derive(&node.name, dense, range)?,
         };
         let output = graph
@@ -31,30 +31,19 @@ pub fn run(graph: &mut QuantGraph) -> Result<(), CompileError> {
             .ok_or_else(|| internal(format!("node `{}` has no result", node.name)))?;
         output.range = range;
         output.origin = RangeOrigin::FromValues;
-        if let Some(element) = element {
-            output.element = element;
-        }
+        output.element = element;
     }
     Ok(())
 }
 
 /// Fills the map of one node; gives its outputs' range, and their type where the formula has one or
 /// the accumulators decide it.
-fn derive(node: &str, dense: &mut Dense, input: Range) -> Result<(Range, Option<IntType>), CompileError> {
-    let reachable = dense
-        .accumulator_ranges(input)
-        .map_err(|error| CompileError::node(node, error.to_string(), "see the limits in the documentation"))?;
-    let empty = || CompileError::node(node, "it has no outputs", "remove the layer");
-    if let Formula::Identity { .. } = dense.formula {
-        dense.map = None;
-        let hull = reachable.into_iter().reduce(Range::hull).ok_or_else(empty)?;
-        return Ok((hull, Some(IntType::Signed(hull.signed_bits()))));
-    }
-    let map = Step::derive(&dense.formula, &reachable).map_err(|error| {
-        CompileError::node(node, error.to_string(), "quantize this layer's output to at most 8 bits")
-    })?;
-    let range = map.output_hull().ok_or_else(empty)?;
-    let element = map.output;
-    dense.map = Some(map);
-    Ok((range, Some(element)))
+fn derive(node: &str, dense: &mut Dense, input: Range) -> Result<(Range, IntType), CompileError> {
+    let refused = |error: QuantError| {
+        CompileError::node(node, error.to_string(), "quantize this layer's inputs, weights and outputs to fewer bits")
+    };
+    dense.derive_map(input).map_err(refused)?;
+    let range = dense.output_range(input).map_err(refused)?;
+    let range = range.ok_or_else(|| CompileError::node(node, "it has no outputs", "remove the layer"))?;
+    Ok((range, dense.map.as_ref().map_or(IntType::Signed(range.signed_bits()), |map| map.output)))
 }

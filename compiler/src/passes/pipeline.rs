@@ -6,6 +6,7 @@ use crate::emit::{self, BundleText};
 use crate::frontend::{self, FrontOptions};
 use crate::passes::schedule_stages::{self, ScheduleOptions};
 use crate::quant::QuantGraph;
+use systole_hdl::typed::identifier;
 
 /// Receives every form after every pass.
 pub type Dump<'d> = dyn FnMut(&str, &dyn std::fmt::Display) -> Result<(), CompileError> + 'd;
@@ -49,6 +50,7 @@ pub fn compile(
 
     // From real numbers and scales to integers and formulas; float ends move to the borders.
     let mut quant = super::lower_to_integers::run(&graph, front)?;
+    quant.name = design_name(&front.name, &quant.name);
     dump("lower_to_integers", &quant)?;
 
     // Ranges follow from the weights, and only reachable accumulators count in an exact map.
@@ -70,4 +72,17 @@ pub fn compile(
 
     let bundle = emit::bundle(&quant, &design, &figures)?;
     Ok(Compiled { quant, design, figures, bundle })
+}
+
+/// The design's name: that of the file, or else of the model in it, as an identifier that no
+/// block's module has.
+fn design_name(file: &str, model: &str) -> String {
+    let name: String = if file.is_empty() { model } else { file }.chars().take(64).collect();
+    let name = identifier(&name);
+    let is_block = |prefix: &&str| name.starts_with(prefix);
+    let blocks = ["accumulators_", "fifo_", "fold_control_", "layer", "mac_hop_", "regroup_", "result_buffer_"];
+    match blocks.iter().any(is_block) {
+        true => format!("design_{name}"),
+        false => name,
+    }
 }

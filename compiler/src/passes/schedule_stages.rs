@@ -14,7 +14,8 @@ use systole_arith::Requantizer;
 use systole_hdl::cells::Cells;
 use systole_hdl::engine::MatrixSpec;
 use systole_hdl::requantize::RequantizeSpec;
-use systole_hdl::stage::MatrixStageSpec;
+use systole_hdl::stage::{input_regroup, MatrixStageSpec};
+use systole_hdl::typed::identifier;
 
 /// What the user asked of the schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +66,11 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
     let (Some(first), Some(last)) = (products.first(), products.last()) else {
         return Err(CompileError::model("the network has no layer to accelerate", "give a network with at least one matrix product"));
     };
-    let shapes: Vec<StageShape> = products.iter().map(Product::shape).collect();
+    let shape = |product: &Product| StageShape {
+        name: product.node.name.clone(),
+        matrix: product.matrix(1, 1, options.cells),
+    };
+    let shapes: Vec<StageShape> = products.iter().map(shape).collect();
     let mut limits = Vec::new();
     if let Some(lanes) = options.input_lanes {
         limits.push(port_limit("input", lanes, first.stream_channels, first.input.elements())?);
@@ -77,7 +82,18 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
         .map_err(|error| CompileError::model(error.to_string(), "the limits are those of this network"))?;
 
     let mut graph = DiGraph::new();
-    let input_lanes = options.input_lanes.unwrap_or(foldings[0].simd as usize).min(first.stream_channels);
+    let first_matrix = first.matrix(foldings[0].pe as usize, foldings[0].simd as usize, options.cells);
+    let fits = |lanes: usize| first.takes(lanes, &first_matrix);
+    let input_lanes = match options.input_lanes {
+        Some(lanes) => lanes.min(first.stream_channels),
+        None => {
+            let wanted = (foldings[0].simd as usize).min(first.stream_channels);
+            (1..=wanted).rev().find(|&lanes| fits(lanes)).unwrap_or(1)
+        }
+    };
+    if !fits(input_lanes) {
+        return Err(first.misfit(input_lanes, "choose other `--input-lanes`"));
+    }
     let port = Port { prefix: "s_axis".into(), lanes: input_lanes, border: quant.inputs[0].clone() };
     let mut from = graph.add_node(Node::Input(port));
     let mut channel = Channel {
@@ -88,7 +104,15 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
         fifo_depth: crate::dataflow::PORT_BUFFER_DEPTH,
     };
     for (index, (product, folding)) in products.iter().zip(&foldings).enumerate() {
-        let stage = product.stage(index, folding.pe as usize, folding.simd as usize, channel.lanes, options.cells);
+        // A stage behind this one that reads its output through a reshape restricts the lanes.
+        let reader = products.get(index + 1).zip(foldings.get(index + 1));
+        let reader = reader.map(|(next, f)| (next, next.matrix(f.pe as usize, f.simd as usize, options.cells)));
+        let fits = |lanes: usize| reader.as_ref().is_none_or(|(next, matrix)| next.takes(lanes, matrix));
+        let matrix = product.matrix(folding.pe as usize, folding.simd as usize, options.cells);
+        let Some(lanes) = lanes::choose(&matrix, &|lanes| product.requantize(lanes, &matrix), &fits) else {
+            return Err(product.misfit(matrix.pe, "choose another budget"));
+        };
+        let stage = product.stage(index, matrix, lanes, channel.lanes);
         let next = Channel {
             name: format!("{}_stream", product.name),
             tensor: product.output.clone(),
@@ -116,7 +140,7 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
         fifo_search_is_exhaustive: false,
         graph,
     };
-    size_fifos(&mut design).map_err(|error| CompileError::Internal { pass: "size_fifos", cause: error.to_string() })?;
+    size_fifos(&mut design)?;
     Ok(design)
 }
 
@@ -152,7 +176,6 @@ fn products(quant: &QuantGraph) -> Result<Vec<Product<'_>>, CompileError> {
     stream_channels.insert(start.0, tensor(start).channels());
     let mut present = start;
     let mut pending = Vec::new();
-    let mut names = HashMap::new();
     for index in order {
         let node = &quant.nodes[index];
         if node.inputs.as_slice() != [present] {
@@ -168,7 +191,8 @@ fn products(quant: &QuantGraph) -> Result<Vec<Product<'_>>, CompileError> {
                 stream_channels.insert(node.output.0, channels);
             }
             QuantOp::Dense(dense) => {
-                let name = identifier(&node.name, pending.len(), &mut names);
+                let short: String = node.name.chars().take(48).collect();
+                let name = identifier(&format!("layer{}_{}", pending.len(), short.to_ascii_lowercase()));
                 pending.push((name, node, dense, tensor(present), tensor(node.output), channels));
                 stream_channels.insert(node.output.0, tensor(node.output).channels());
             }
@@ -192,19 +216,9 @@ fn products(quant: &QuantGraph) -> Result<Vec<Product<'_>>, CompileError> {
 }
 
 impl Product<'_> {
-    fn shape(&self) -> StageShape {
-        StageShape {
-            name: self.node.name.clone(),
-            pixels: self.output.pixels() as u64,
-            outputs: self.output.channels() as u64,
-            inputs: self.input.channels() as u64,
-            input_bits: self.input.element.bits(),
-            weight: self.dense.weight_type,
-        }
-    }
-
-    fn stage(&self, index: usize, pe: usize, simd: usize, in_lanes: usize, cells: Cells) -> Stage {
-        let matrix = MatrixSpec {
+    /// The engine with a folding.
+    fn matrix(&self, pe: usize, simd: usize, cells: Cells) -> MatrixSpec {
+        MatrixSpec {
             pixels: self.output.pixels(),
             inputs: self.input.channels(),
             outputs: self.output.channels(),
@@ -214,17 +228,43 @@ impl Product<'_> {
             weight: self.dense.weight_type,
             accumulator_bits: self.accumulator_bits,
             cells,
-        };
-        let requantize = |lanes: usize| RequantizeSpec {
+        }
+    }
+
+    /// The requantizer with a number of lanes.
+    fn requantize(&self, lanes: usize, matrix: &MatrixSpec) -> RequantizeSpec {
+        RequantizeSpec {
             name: format!("{}_requantize", self.name),
             lanes,
             channels: matrix.outputs,
             raw_bits: matrix.accumulator_bits,
             form: self.form.clone(),
             output: self.output.element,
-            cells,
-        };
-        let lanes = lanes::choose(&matrix, &requantize);
+            cells: matrix.cells,
+        }
+    }
+
+    /// Whether the stage can read a stream of `lanes`: a reshape in front of it may end a pixel
+    /// inside a beat.
+    fn takes(&self, lanes: usize, matrix: &MatrixSpec) -> bool {
+        input_regroup(self.stream_channels, lanes, matrix).is_none_or(|block| block.added().is_ok())
+    }
+
+    /// No number of lanes suits the reshape.
+    fn misfit(&self, lanes: usize, remedy: &str) -> CompileError {
+        CompileError::node(
+            &self.node.name,
+            format!(
+                "pixels of {} elements in beats of {lanes} do not regroup to pixels of {} elements",
+                self.stream_channels,
+                self.input.channels()
+            ),
+            remedy,
+        )
+    }
+
+    fn stage(&self, index: usize, matrix: MatrixSpec, lanes: usize, in_lanes: usize) -> Stage {
+        let (pe, simd) = (matrix.pe, matrix.simd);
         let cycles = matrix.pixels as u64 * matrix.cycles_per_pixel();
         let macs = (matrix.pixels * matrix.inputs * matrix.outputs) as u64;
         let mut spec = MatrixStageSpec {
@@ -232,7 +272,7 @@ impl Product<'_> {
             comments: Vec::new(),
             in_channels: self.stream_channels,
             in_lanes,
-            requantize: requantize(lanes),
+            requantize: self.requantize(lanes, &matrix),
             weights: self.weights.clone(),
             fifo_depth: 1,
             matrix,
@@ -260,13 +300,14 @@ impl Product<'_> {
 }
 
 /// Gives every FIFO its minimal depth.
-fn size_fifos(design: &mut DataflowGraph) -> Result<(), systole_hdl::stream::RegroupError> {
-    let mut timed = design.timed()?;
+fn size_fifos(design: &mut DataflowGraph) -> Result<(), CompileError> {
+    let internal = |cause: String| CompileError::Internal { pass: "size_fifos", cause };
+    let mut timed = design.timed().map_err(|error| internal(error.to_string()))?;
     let mut nodes = Vec::new();
     let mut fifos = Vec::new();
     for index in design.order() {
         let Node::Stage(stage) = &design.graph[index] else { continue };
-        let beats = stage.spec.beats_per_group()?;
+        let beats = stage.spec.beats_per_group().map_err(|error| internal(error.to_string()))?;
         let least = beats.iter().copied().max().unwrap_or(1).max(1);
         let a_sample = beats.iter().sum::<u64>() * stage.spec.matrix.pixels as u64;
         let in_flight = (stage.timing.latency + 8) * least;
@@ -278,7 +319,11 @@ fn size_fifos(design: &mut DataflowGraph) -> Result<(), systole_hdl::stream::Reg
             ample: 2 * a_sample + in_flight,
         });
     }
-    let depths = fifo::size(&mut timed, &fifos);
+    for fifo in &fifos {
+        timed.model.set_initial(fifo.credits, fifo.ample);
+    }
+    let settled = timed.settled().map_err(|error| internal(error.to_string()))?;
+    let depths = fifo::size(&timed.model, &fifos, settled).map_err(|error| internal(error.to_string()))?;
     design.fifo_search_is_exhaustive = depths.exhaustive;
     for (index, entries) in nodes.into_iter().zip(depths.entries) {
         if let Node::Stage(stage) = &mut design.graph[index] {
@@ -290,28 +335,4 @@ fn size_fifos(design: &mut DataflowGraph) -> Result<(), systole_hdl::stream::Reg
         }
     }
     Ok(())
-}
-
-/// A Verilog identifier close to a node's name: letters, digits and single underscores.
-fn identifier(name: &str, index: usize, taken: &mut HashMap<String, usize>) -> String {
-    let mut clean = String::new();
-    for c in name.chars().take(48) {
-        match c {
-            c if c.is_ascii_alphanumeric() => clean.push(c.to_ascii_lowercase()),
-            _ if clean.ends_with('_') || clean.is_empty() => {}
-            _ => clean.push('_'),
-        }
-    }
-    let clean = clean.trim_end_matches('_');
-    let base = match clean.chars().next() {
-        Some(c) if c.is_ascii_alphabetic() => format!("layer{index}_{clean}"),
-        Some(_) => format!("layer{index}_n{clean}"),
-        None => format!("layer{index}"),
-    };
-    let count = taken.entry(base.clone()).or_insert(0);
-    *count += 1;
-    match *count {
-        1 => base,
-        again => format!("{base}_{again}"),
-    }
 }

@@ -25,7 +25,8 @@ pub struct Dense {
     /// What the profile computes from an accumulator.
     pub formula: Formula,
     /// The same function in canonical form over the reachable accumulators; none where the
-    /// formula is the identity.
+    /// formula is the identity. Derived, so it is not stored either.
+    #[serde(skip)]
     pub map: Option<Step>,
 }
 
@@ -106,6 +107,31 @@ impl Dense {
     /// As there.
     pub fn accumulator_ranges(&self, input: Range) -> Result<Vec<Range>, QuantError> {
         (0..self.outputs()).map(|channel| self.accumulator_range(channel, input)).collect()
+    }
+
+    /// Fills [`Dense::map`] for stored inputs in `input`: none for the identity.
+    ///
+    /// # Errors
+    /// If accumulators or outputs are too wide for an exact map.
+    pub fn derive_map(&mut self, input: Range) -> Result<(), QuantError> {
+        let reachable = self.accumulator_ranges(input)?;
+        self.map = match self.formula {
+            Formula::Identity { .. } => None,
+            _ => Some(Step::derive(&self.formula, &reachable)?),
+        };
+        Ok(())
+    }
+
+    /// Values that the outputs take for stored inputs in `input`, once the map is derived; none
+    /// without outputs.
+    ///
+    /// # Errors
+    /// As [`Dense::accumulator_range`].
+    pub fn output_range(&self, input: Range) -> Result<Option<Range>, QuantError> {
+        match &self.map {
+            Some(map) => Ok(map.output_hull()),
+            None => Ok(self.accumulator_ranges(input)?.into_iter().reduce(Range::hull)),
+        }
     }
 
     /// Whether products are agreements of two bits: bipolar inputs and weights.

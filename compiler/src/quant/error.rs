@@ -1,6 +1,7 @@
 //! What can be wrong with an integer network or its data.
 
 use std::path::PathBuf;
+use systole_arith::step::StepError;
 
 /// A diagnostic of [`QuantGraph`](super::QuantGraph).
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum QuantError {
         /// Bits there are.
         limit: u32,
     },
+    /// A requantization without an exact map.
+    #[error(transparent)]
+    Map(#[from] StepError),
     /// Data that is not what the network takes.
     #[error("{subject}: {cause}")]
     Data {

@@ -98,9 +98,22 @@ impl QuantGraph {
             }
         }
         let Stored { name, profile, tensors, nodes, inputs, outputs, .. } = stored;
-        let graph = QuantGraph::new(name, profile, tensors, nodes, inputs, outputs)?;
+        let mut graph = QuantGraph::new(name, profile, tensors, nodes, inputs, outputs)?;
+        graph.check_tensors()?;
+        graph.derive_maps()?;
         graph.check()?;
         Ok(graph)
+    }
+
+    /// Exact maps follow from formulas, weights and ranges: they are not stored.
+    fn derive_maps(&mut self) -> Result<(), QuantError> {
+        for node in self.nodes.node_weights_mut() {
+            let input = node.inputs.first().and_then(|id| self.tensors.get(id.0 as usize));
+            if let (QuantOp::Dense(dense), Some(input)) = (&mut node.op, input) {
+                dense.derive_map(input.range)?;
+            }
+        }
+        Ok(())
     }
 }
 

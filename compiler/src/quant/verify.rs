@@ -23,7 +23,7 @@ impl QuantGraph {
         unique("node", self.nodes.node_weights().map(|node| node.name.as_str()))?;
         unique("input", self.inputs.iter().map(|border| border.host_name.as_str()))?;
         unique("output", self.outputs.iter().map(|border| border.host_name.as_str()))?;
-        self.tensors.iter().try_for_each(check_tensor)?;
+        self.check_tensors()?;
         self.check_borders()?;
         self.check_sources()?;
         self.nodes.node_weights().try_for_each(|node| self.check_node(node))
@@ -35,6 +35,11 @@ impl QuantGraph {
     /// As there.
     pub fn verify(&self) -> Result<(), String> {
         self.check().map_err(String::from)
+    }
+
+    /// Types, shapes and ranges of all tensors.
+    pub(super) fn check_tensors(&self) -> Result<(), QuantError> {
+        self.tensors.iter().try_for_each(check_tensor)
     }
 
     fn known(&self, subject: &str, id: TensorId) -> Result<&QuantTensor, QuantError> {

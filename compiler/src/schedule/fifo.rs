@@ -1,15 +1,18 @@
 //! Minimal FIFO depths.
 //!
-//! The interval is monotone in every depth, so a depth found minimal while the others are larger
-//! stays minimal when they shrink: one sweep of binary searches ends at a coordinate-minimal
-//! assignment (any FIFO reduced by one entry raises the interval or deadlocks). Small spaces below
-//! it are then searched exhaustively for fewer total bits.
+//! The interval is monotone in every depth. Each FIFO's *floor* is the depth it needs when all the
+//! others are ample; no assignment goes below it. Where all floors together keep the interval they
+//! are the minimum, and nothing is left to try. Otherwise one sweep of binary searches from above
+//! ends at a coordinate-minimal assignment (a depth found minimal while the others are larger stays
+//! minimal when they shrink), and small spaces below it are searched exhaustively.
 
-use crate::dataflow::TimedDesign;
-use systole_hdl::timing::EdgeId;
+use rayon::prelude::*;
+use systole_hdl::timing::{Deadlock, EdgeId, SteadyError, TokenModel};
 
 /// Assignments up to which the search is exhaustive.
-const EXHAUSTIVE_LIMIT: u64 = 2_000;
+const EXHAUSTIVE_LIMIT: u64 = 500;
+/// Samples within which a free run with ample FIFOs must repeat, where it is needed at all.
+const FREE_LIMIT: u64 = 20_000;
 
 /// A FIFO to be sized.
 #[derive(Clone, Copy, Debug)]
@@ -27,86 +30,111 @@ pub struct Fifo {
 /// Depths found, and whether they have the least total bits of all assignments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Depths {
-    /// Interval they keep, in cycles a sample.
-    pub interval: u64,
+    /// Interval they keep: so many cycles for so many samples.
+    pub pace: (u64, u64),
     /// Entries of each FIFO, in the order given.
     pub entries: Vec<u64>,
-    /// Whether every assignment with fewer bits was tried.
+    /// Whether no assignment with fewer bits was left untried.
     pub exhaustive: bool,
 }
 
-/// Sizes `fifos` of `design` so that it keeps the interval it has with ample FIFOs.
-pub fn size(design: &mut TimedDesign, fifos: &[Fifo]) -> Depths {
-    let mut entries: Vec<u64> = fifos.iter().map(|fifo| fifo.ample.max(fifo.least)).collect();
-    apply(design, fifos, &entries);
-    let mut interval = design.model.bound();
-    // The slowest actor sets the interval unless a loop inside a block is slower still.
-    while !design.sustains(interval) {
-        interval += 1;
+struct Search<'m> {
+    model: &'m TokenModel,
+    fifos: &'m [Fifo],
+    pace: (u64, u64),
+    /// Samples within which a design that keeps the pace has settled.
+    settled: u64,
+}
+
+/// Finds depths with which `model` keeps the interval that it has with ample FIFOs. `settled`
+/// bounds the samples that a dependency reaches back.
+///
+/// # Errors
+/// If the design stops even with ample FIFOs, or its interval cannot be told.
+pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, SteadyError> {
+    let ample: Vec<u64> = fifos.iter().map(|fifo| fifo.ample.max(fifo.least)).collect();
+    let mut search = Search { model, fifos, pace: (model.bound(), 1), settled };
+    // The slowest actor sets the interval, unless a loop inside a block is slower still.
+    if !search.keeps_pace(&ample)? {
+        search.pace = search.with(&ample).steady(FREE_LIMIT)?.pace();
     }
+    let above = search.most_in_use(&ample)?;
+    let floors: Vec<u64> = (0..fifos.len())
+        .into_par_iter()
+        .map(|index| search.least_at(index, fifos[index].least, &above))
+        .collect::<Result<_, _>>()?;
+    if search.keeps_pace(&floors)? {
+        return Ok(Depths { pace: search.pace, entries: floors, exhaustive: true });
+    }
+    let mut entries = above;
     for index in 0..fifos.len() {
-        let (mut low, mut high) = (fifos[index].least, entries[index]);
+        entries[index] = search.least_at(index, floors[index], &entries)?;
+    }
+    let exhaustive = search.exhaust(&floors, &mut entries)?;
+    Ok(Depths { pace: search.pace, entries, exhaustive })
+}
+
+impl Search<'_> {
+    fn with(&self, entries: &[u64]) -> TokenModel {
+        let mut model = self.model.clone();
+        for (fifo, &count) in self.fifos.iter().zip(entries) {
+            model.set_initial(fifo.credits, count);
+        }
+        model
+    }
+
+    fn keeps_pace(&self, entries: &[u64]) -> Result<bool, Deadlock> {
+        self.with(entries).sustains(self.pace, self.settled)
+    }
+
+    /// Depths with which every firing is where it is with `ample` ones.
+    fn most_in_use(&self, ample: &[u64]) -> Result<Vec<u64>, Deadlock> {
+        let model = self.with(ample);
+        let mut run = model.start_paced(self.pace);
+        for fifo in self.fifos {
+            run.watch(fifo.credits);
+        }
+        for _ in 0..self.settled {
+            run.sample()?;
+        }
+        Ok(self.fifos.iter().map(|fifo| run.most_in_use(fifo.credits).max(fifo.least)).collect())
+    }
+
+    /// The least depth of FIFO `index`, at least `low`, with the others as in `entries`; its entry
+    /// there is known to be enough. A deadlock counts as too shallow.
+    fn least_at(&self, index: usize, low: u64, entries: &[u64]) -> Result<u64, Deadlock> {
+        let mut trial = entries.to_vec();
+        let (mut low, mut high) = (low, entries[index]);
         while low < high {
-            let middle = low + (high - low) / 2;
-            entries[index] = middle;
-            apply(design, fifos, &entries);
-            match design.sustains(interval) {
-                true => high = middle,
-                false => low = middle + 1,
+            trial[index] = low + (high - low) / 2;
+            match self.keeps_pace(&trial).unwrap_or(false) {
+                true => high = trial[index],
+                false => low = trial[index] + 1,
             }
         }
-        entries[index] = high;
-        apply(design, fifos, &entries);
+        Ok(high)
     }
-    let exhaustive = exhaust(design, fifos, interval, &mut entries);
-    apply(design, fifos, &entries);
-    Depths { interval, entries, exhaustive }
-}
 
-fn apply(design: &mut TimedDesign, fifos: &[Fifo], entries: &[u64]) {
-    for (fifo, &count) in fifos.iter().zip(entries) {
-        design.model.set_initial(fifo.credits, count);
-    }
-}
-
-/// Tries every assignment with fewer total bits, if they are few; whether it did.
-fn exhaust(design: &mut TimedDesign, fifos: &[Fifo], interval: u64, entries: &mut Vec<u64>) -> bool {
-    let bits = |assignment: &[u64]| -> u64 { fifos.iter().zip(assignment).map(|(f, &n)| f.width * n).sum() };
-    // No FIFO can be shallower than with all the others ample.
-    let floors: Vec<u64> = (0..fifos.len())
-        .map(|index| {
-            let mut trial: Vec<u64> = fifos.iter().map(|fifo| fifo.ample.max(fifo.least)).collect();
-            let (mut low, mut high) = (fifos[index].least, entries[index]);
-            while low < high {
-                trial[index] = low + (high - low) / 2;
-                apply(design, fifos, &trial);
-                match design.sustains(interval) {
-                    true => high = trial[index],
-                    false => low = trial[index] + 1,
-                }
-            }
-            high
-        })
-        .collect();
-    let spare = bits(entries) - bits(&floors);
-    let ranges: Vec<u64> = fifos.iter().zip(&floors).map(|(fifo, _)| spare / fifo.width.max(1)).collect();
-    let assignments = ranges.iter().try_fold(1u64, |product, range| product.checked_mul(range + 1));
-    if assignments.is_none_or(|count| count > EXHAUSTIVE_LIMIT) {
-        return false;
-    }
-    let mut best = bits(entries);
-    let mut extra = vec![0u64; fifos.len()];
-    loop {
-        let trial: Vec<u64> = floors.iter().zip(&extra).map(|(floor, add)| floor + add).collect();
-        if bits(&trial) < best {
-            apply(design, fifos, &trial);
-            if design.sustains(interval) {
+    /// Tries every assignment from `floors` up with fewer total bits, if they are few; whether it did.
+    fn exhaust(&self, floors: &[u64], entries: &mut Vec<u64>) -> Result<bool, Deadlock> {
+        let bits = |assignment: &[u64]| -> u64 { self.fifos.iter().zip(assignment).map(|(f, &n)| f.width * n).sum() };
+        let mut best = bits(entries);
+        let spare = best - bits(floors);
+        let ranges: Vec<u64> = self.fifos.iter().map(|fifo| spare / fifo.width.max(1)).collect();
+        let assignments = ranges.iter().try_fold(1u64, |product, range| product.checked_mul(range + 1));
+        if assignments.is_none_or(|count| count > EXHAUSTIVE_LIMIT) {
+            return Ok(false);
+        }
+        let mut extra = vec![0u64; floors.len()];
+        loop {
+            let trial: Vec<u64> = floors.iter().zip(&extra).map(|(floor, add)| floor + add).collect();
+            if bits(&trial) < best && self.keeps_pace(&trial).unwrap_or(false) {
                 best = bits(&trial);
                 entries.clone_from(&trial);
             }
+            let Some(digit) = (0..extra.len()).find(|&i| extra[i] < ranges[i]) else { return Ok(true) };
+            extra[digit] += 1;
+            extra[..digit].fill(0);
         }
-        let Some(digit) = (0..extra.len()).find(|&i| extra[i] < ranges[i]) else { return true };
-        extra[digit] += 1;
-        extra[..digit].fill(0);
     }
 }

@@ -4,7 +4,7 @@
 //! monotone in the interval, so a binary search finds the least interval under a budget. *Optimal*:
 //! least interval, then fewest multipliers, then fewest memory bits.
 
-use systole_arith::IntType;
+use systole_hdl::engine::MatrixSpec;
 
 /// What the design is folded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +20,8 @@ pub enum Goal {
 pub struct StageShape {
     /// Name, for errors.
     pub name: String,
-    /// Output pixels a sample.
-    pub pixels: u64,
-    /// Output channels M.
-    pub outputs: u64,
-    /// Input channels C.
-    pub inputs: u64,
-    /// Bits of an input element.
-    pub input_bits: u32,
-    /// Type of the weights.
-    pub weight: IntType,
+    /// The engine; its PE and SIMD are what is looked for.
+    pub matrix: MatrixSpec,
 }
 
 /// The folding of one stage.
@@ -49,28 +41,38 @@ impl FoldingChoice {
 }
 
 impl StageShape {
-    /// Cycles a sample under a folding.
-    pub fn cycles(&self, folding: FoldingChoice) -> u64 {
-        self.pixels * self.outputs.div_ceil(folding.pe) * self.inputs.div_ceil(folding.simd)
+    /// The engine under a folding.
+    fn folded(&self, folding: FoldingChoice) -> MatrixSpec {
+        MatrixSpec { pe: folding.pe as usize, simd: folding.simd as usize, ..self.matrix }
     }
 
-    /// Bits of the memories that depend on the folding: weights with their idle lanes, and the
-    /// replay buffer of two pixels.
+    /// Output pixels a sample.
+    fn pixels(&self) -> u64 {
+        self.matrix.pixels as u64
+    }
+
+    /// Cycles a sample under a folding.
+    pub fn cycles(&self, folding: FoldingChoice) -> u64 {
+        self.pixels() * self.folded(folding).cycles_per_pixel()
+    }
+
+    /// Bits of the memories that depend on the folding alone: weights with their idle lanes, and
+    /// the replay buffer.
     pub fn memory_bits(&self, folding: FoldingChoice) -> u64 {
-        let folds = self.inputs.div_ceil(folding.simd);
-        let words = self.outputs.div_ceil(folding.pe) * folds;
-        words * folding.multipliers() * u64::from(self.weight.bits()) + 2 * folds * folding.simd * u64::from(self.input_bits)
+        let matrix = self.folded(folding);
+        matrix.weight_bits() + matrix.replay_bits()
     }
 
     /// The folding with the fewest multipliers, then the fewest memory bits, that takes at most
     /// `interval` cycles a sample; none if even full parallelism takes longer.
     pub fn cheapest_within(&self, interval: u64) -> Option<FoldingChoice> {
-        let cycles = interval / self.pixels;
-        let groups_most = cycles.min(self.outputs);
+        let (outputs, inputs) = (self.matrix.outputs as u64, self.matrix.inputs as u64);
+        let cycles = interval / self.pixels();
+        let groups_most = cycles.min(outputs);
         let mut best: Option<(u64, u64, FoldingChoice)> = None;
         for groups in 1..=groups_most {
-            let folds = (cycles / groups).min(self.inputs);
-            let folding = FoldingChoice { pe: self.outputs.div_ceil(groups), simd: self.inputs.div_ceil(folds) };
+            let folds = (cycles / groups).min(inputs);
+            let folding = FoldingChoice { pe: outputs.div_ceil(groups), simd: inputs.div_ceil(folds) };
             let cost = (folding.multipliers(), self.memory_bits(folding));
             if best.is_none_or(|(multipliers, bits, _)| cost < (multipliers, bits)) {
                 best = Some((cost.0, cost.1, folding));
@@ -109,7 +111,7 @@ pub enum ScheduleError {
 /// # Errors
 /// If the goal is out of reach, with the least number that is not.
 pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -> Result<Vec<FoldingChoice>, ScheduleError> {
-    let limits = stages.iter().map(|stage| (format!("stage `{}`", stage.name), stage.pixels));
+    let limits = stages.iter().map(|stage| (format!("stage `{}`", stage.name), stage.pixels()));
     let (limit, fastest) = limits
         .chain(border_beats.iter().cloned())
         .max_by_key(|&(_, cycles)| cycles)
@@ -128,7 +130,7 @@ pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -
             let minimum = stages.len() as u64;
             let total = |foldings: &[FoldingChoice]| foldings.iter().map(|f| f.multipliers()).sum::<u64>();
             let fits = |interval: u64| at(interval).is_some_and(|foldings| total(&foldings) <= budget);
-            let slowest = stages.iter().map(|s| s.pixels * s.outputs * s.inputs).max().unwrap_or(1).max(fastest);
+            let slowest = stages.iter().map(|s| s.cycles(FoldingChoice { pe: 1, simd: 1 })).max().unwrap_or(1).max(fastest);
             let (mut low, mut high) = (fastest, slowest);
             if !fits(high) {
                 return Err(ScheduleError::Budget { budget, minimum });
@@ -148,9 +150,22 @@ pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use systole_arith::IntType;
+    use systole_hdl::cells::Cells;
 
     fn stage(pixels: u64, outputs: u64, inputs: u64) -> StageShape {
-        StageShape { name: format!("m{outputs}c{inputs}"), pixels, outputs, inputs, input_bits: 8, weight: IntType::Signed(8) }
+        let matrix = MatrixSpec {
+            pixels: pixels as usize,
+            inputs: inputs as usize,
+            outputs: outputs as usize,
+            pe: 1,
+            simd: 1,
+            input: IntType::Signed(8),
+            weight: IntType::Signed(8),
+            accumulator_bits: 20,
+            cells: Cells::default(),
+        };
+        StageShape { name: format!("m{outputs}c{inputs}"), matrix }
     }
 
     /// Every folding of every stage, tried one by one.
@@ -162,8 +177,8 @@ mod tests {
                 }
                 return;
             };
-            for pe in 1..=stage.outputs {
-                for simd in 1..=stage.inputs {
+            for pe in 1..=stage.matrix.outputs as u64 {
+                for simd in 1..=stage.matrix.inputs as u64 {
                     let folding = FoldingChoice { pe, simd };
                     if folding.multipliers() <= budget {
                         let (interval, multipliers, bits) = so_far;

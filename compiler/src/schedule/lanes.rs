@@ -10,16 +10,31 @@ const MULTIPLIER_LUTS: u64 = 200;
 /// The number of lanes with the least cost: ceil(M / F) lanes keep up with F cycles a pixel but
 /// may need a result buffer of more than a PE group; ceil(PE / G) lanes always drain a group of G
 /// cycles before the next. The buffer counts with its registers and its write multiplexers.
-pub fn choose(matrix: &MatrixSpec, requantize: &dyn Fn(usize) -> RequantizeSpec) -> usize {
+///
+/// `fits` tells which numbers the next stage can read. None if none of those keeps up.
+pub fn choose(
+    matrix: &MatrixSpec,
+    requantize: &dyn Fn(usize) -> RequantizeSpec,
+    fits: &dyn Fn(usize) -> bool,
+) -> Option<usize> {
+    let spacing = matrix.folds() as u64;
     let fewest = matrix.outputs.div_ceil(matrix.groups() * matrix.folds()).max(1);
     let most = matrix.pe.div_ceil(matrix.folds()).max(fewest);
-    let cost = |lanes: usize| {
-        let spec = requantize(lanes);
-        let buffer = match result_buffer(matrix, lanes) {
-            None => Some(0),
-            Some(block) => block.unstalled_cost(matrix.folds() as u64),
-        };
-        buffer.map(|luts| luts + spec.lut_cost() + MULTIPLIER_LUTS * spec.multipliers())
+    let buffer = |lanes: usize| match result_buffer(matrix, lanes) {
+        None => Some(0),
+        Some(block) => block.unstalled_cost(spacing),
     };
-    (fewest..=most).filter_map(|lanes| cost(lanes).map(|cost| (cost, lanes))).min().map_or(most, |(_, lanes)| lanes)
+    let mut best: Option<(u64, usize)> = None;
+    for lanes in (fewest..=most).filter(|&lanes| fits(lanes)) {
+        // Building a requantizer to ask its cost is the expensive part.
+        let Some(buffer) = buffer(lanes).filter(|&cost| best.is_none_or(|(least, _)| cost < least)) else { continue };
+        let spec = requantize(lanes);
+        let cost = buffer + spec.lut_cost() + MULTIPLIER_LUTS * spec.multipliers();
+        if best.is_none_or(|(least, _)| cost < least) {
+            best = Some((cost, lanes));
+        }
+    }
+    // Where a reshape forbids all of these, more lanes than needed may do.
+    let spare = || (most + 1..=matrix.outputs).find(|&lanes| fits(lanes) && buffer(lanes).is_some());
+    best.map(|(_, lanes)| lanes).or_else(spare)
 }

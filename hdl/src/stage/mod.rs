@@ -91,19 +91,19 @@ impl MatrixStageSpec {
             None => 0,
         };
         let results = match self.result_buffer() {
-            Some(block) => self.result_slots(&block)? as u64 * u64::from(block.element_bits),
+            Some(block) => {
+                let slots = block.unstalled(self.matrix.folds() as u64)?.map_or(0, |needs| needs.slots);
+                slots as u64 * u64::from(block.element_bits)
+            }
             None => 0,
         };
         Ok(self.matrix.weight_bits() + self.matrix.replay_bits() + self.requantize.memory_bits() + regroup + results)
     }
 
-    /// Slots of the result buffer.
-    ///
-    /// # Errors
-    /// None for dense outputs.
-    pub fn result_slots(&self, block: &RegroupSpec) -> Result<usize, RegroupError> {
+    /// Whether the requantizers take the results of a group in the cycles of one.
+    pub fn keeps_up(&self) -> bool {
         let spacing = self.matrix.folds() as u64;
-        Ok(block.slots_unstalled(spacing)?.unwrap_or_else(|| panic!("`{}`: {} lanes cannot keep up", self.name, self.out_lanes())))
+        self.result_buffer().is_none_or(|block| block.unstalled(spacing).is_ok_and(|needs| needs.is_some()))
     }
 
     /// Clock edges from the last fold of a group to its first output beat being storable in the FIFO.

@@ -10,7 +10,7 @@ pub mod regroup;
 mod regroup_rtl;
 
 pub use fifo::{FifoMemory, FifoSpec};
-pub use regroup::{RegroupError, RegroupSpec};
+pub use regroup::{RegroupError, RegroupSpec, Unstalled};
 pub(crate) use regroup_rtl::bits_for;
 pub use regroup_rtl::RegroupBuildError;
 

@@ -2,6 +2,7 @@
 
 use super::StreamEnd;
 use crate::timing::{EdgeId, Give, Phase, Take, TokenModel};
+use std::collections::BTreeSet;
 
 /// Regroups the lanes of a stream, and its pixels where input and output differ in shape.
 ///
@@ -34,6 +35,15 @@ pub struct RegroupSpec {
     pub element_bits: u32,
     /// Whether idle lanes of the input can be other than 0; they are then masked on entry.
     pub mask_idle_lanes: bool,
+}
+
+/// What a block needs that is always ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unstalled {
+    /// Slots.
+    pub slots: usize,
+    /// Fills at which an input beat can be written.
+    pub places: Vec<usize>,
 }
 
 /// A regrouping that the block cannot do.
@@ -77,7 +87,7 @@ impl RegroupSpec {
     }
 
     /// Elements of one round.
-    fn round_elements(&self) -> usize {
+    pub(crate) fn round_elements(&self) -> usize {
         self.in_channels / gcd(self.in_channels, self.out_channels) * self.out_channels
     }
 
@@ -95,7 +105,7 @@ impl RegroupSpec {
         let added = self.added()?;
         let best = added.len().max(self.round_beats()) as u64;
         let most = added.iter().copied().max().unwrap_or(0);
-        let mut slots = most + self.out_lanes - 1;
+        let mut slots = most.max(self.out_lanes);
         loop {
             let mut model = TokenModel::new();
             let source = model.edge("source", 2);
@@ -109,48 +119,50 @@ impl RegroupSpec {
         }
     }
 
-    /// Slots needed when beats come at least `spacing` cycles apart and the output never stalls,
-    /// so that the block is always ready: the result buffer behind an engine. None if the output
+    /// What the block needs when beats come at least `spacing` cycles apart and the output never
+    /// stalls, so that it is always ready: the result buffer behind an engine. None if the output
     /// cannot keep up.
     ///
     /// # Errors
     /// As [`RegroupSpec::added`].
-    pub fn slots_unstalled(&self, spacing: u64) -> Result<Option<usize>, RegroupError> {
+    pub fn unstalled(&self, spacing: u64) -> Result<Option<Unstalled>, RegroupError> {
         let added = self.added()?;
         if self.round_beats() as u64 > added.len() as u64 * spacing {
             return Ok(None);
         }
-        // At the densest arrivals, fill just after each arrival; it repeats from the second round on.
-        let (mut fill, mut most) = (0usize, 0usize);
+        // The densest arrivals give the greatest fills; they repeat from the second round on. After
+        // a gap the fill found is smaller by whole output beats.
+        let (mut fill, mut slots) = (0usize, 0usize);
+        let mut places = BTreeSet::new();
         for _ in 0..3 {
             for &add in &added {
-                let beats_between = (fill / self.out_lanes).min(spacing as usize);
+                let beats_between = ((fill / self.out_lanes) as u64).min(spacing) as usize;
                 fill -= beats_between * self.out_lanes;
+                places.extend((fill % self.out_lanes..=fill).step_by(self.out_lanes));
                 fill += add;
-                most = most.max(fill);
+                slots = slots.max(fill);
             }
         }
-        Ok(Some(most))
+        Ok(Some(Unstalled { slots, places: places.into_iter().collect() }))
     }
 
     /// Look-up tables of the block behind an engine whose groups come `spacing` cycles apart: one
     /// a bit for each slot, and half a one for each place that each input bit can be written to.
     /// None if the output cannot keep up.
     pub fn unstalled_cost(&self, spacing: u64) -> Option<u64> {
-        let (added, slots) = (self.added().ok()?, self.slots_unstalled(spacing).ok()??);
-        let places = self.write_offsets(slots - added.iter().copied().min()?, &added).len();
-        Some(u64::from(self.element_bits) * (slots + self.in_lanes * places / 2) as u64)
+        let Unstalled { slots, places } = self.unstalled(spacing).ok()??;
+        Some(u64::from(self.element_bits) * (slots + self.in_lanes * places.len() / 2) as u64)
     }
 
-    /// Fills of at most `limit` at which an input beat can be written.
-    pub(crate) fn write_offsets(&self, limit: usize, added: &[usize]) -> Vec<usize> {
-        let mut residues = std::collections::BTreeSet::new();
+    /// Fills at which an input beat can be written, given `slots`.
+    pub(crate) fn places(&self, slots: usize, added: &[usize]) -> Vec<usize> {
+        let mut places = BTreeSet::new();
         let mut sum = 0;
         for &add in added {
-            residues.insert(sum % self.out_lanes);
+            places.extend((sum % self.out_lanes..=slots - add).step_by(self.out_lanes));
             sum += add;
         }
-        (0..=limit).filter(|fill| residues.contains(&(fill % self.out_lanes))).collect()
+        places.into_iter().collect()
     }
 
     /// Timing: the accepting side. Returns the elements held, `(edge, space edge)`.
@@ -164,12 +176,11 @@ impl RegroupSpec {
     ) -> Elements {
         let elements = model.edge("regroup elements", 0);
         let space = model.edge("regroup slots", slots as u64);
-        let most = added.iter().copied().max().unwrap_or(0) as u64;
         let phase = |add: usize| Phase {
             repeat: 1,
             takes: vec![
                 Take { edge: input.data, need: 1, consume: 1 },
-                Take { edge: space, need: most, consume: add as u64 },
+                Take { edge: space, need: add as u64, consume: add as u64 },
             ],
             gives: vec![
                 Give { edge: input.space, count: 1, delay: input.space_delay, stride: 0 },

@@ -1,6 +1,6 @@
 //! Evaluation of a token model, sample by sample.
 
-use super::{ActorId, TokenModel};
+use super::{ActorId, EdgeId, TokenModel};
 use std::collections::VecDeque;
 
 /// Nothing can fire although the sample is not finished.
@@ -43,6 +43,12 @@ struct Queue {
 impl Queue {
     fn push(&mut self, tokens: Tokens) {
         self.held += tokens.count;
+        if let Some(last) = self.runs.back_mut().filter(|last| last.stride == 0 && tokens.stride == 0) {
+            if last.time == tokens.time {
+                last.count += tokens.count;
+                return;
+            }
+        }
         self.runs.push_back(tokens);
     }
 
@@ -104,19 +110,28 @@ pub struct Run<'m> {
     /// `[actor]`: every firing, where asked for.
     firings: Vec<Option<Vec<u64>>>,
     samples: u64,
-    /// Least distance of samples at the source, in cycles.
-    pace: u64,
+    /// Least distance of samples at the source: so many cycles for so many samples.
+    pace: (u64, u64),
+    /// `[edge]`: what was taken and given when, where asked for.
+    flows: Vec<Option<Flow>>,
+}
+
+/// Tokens taken from and given to an edge: `(clock edge, count)` each.
+#[derive(Clone, Debug, Default)]
+struct Flow {
+    taken: Vec<(u64, u64)>,
+    given: Vec<(u64, u64)>,
 }
 
 impl TokenModel {
     /// Starts an evaluation: source always valid, sinks always ready.
     pub fn start(&self) -> Run<'_> {
-        self.start_paced(0)
+        self.start_paced((0, 1))
     }
 
-    /// Starts an evaluation in which the source offers sample n no earlier than n * `pace` cycles
-    /// after the first.
-    pub fn start_paced(&self, pace: u64) -> Run<'_> {
+    /// Starts an evaluation in which the source offers sample n no earlier than
+    /// floor(n * cycles / samples) cycles after the first, for `pace` = (cycles, samples).
+    pub fn start_paced(&self, pace: (u64, u64)) -> Run<'_> {
         let queue = |edge: &super::Edge| {
             let mut queue = Queue::default();
             if edge.initial > 0 {
@@ -132,6 +147,7 @@ impl TokenModel {
             firings: vec![None; self.actors.len()],
             samples: 0,
             pace,
+            flows: vec![None; self.edges.len()],
         }
     }
 }
@@ -140,6 +156,32 @@ impl Run<'_> {
     /// Keeps every firing of `actor` from now on.
     pub fn record(&mut self, actor: ActorId) {
         self.firings[actor.0] = Some(Vec::new());
+    }
+
+    /// Keeps what is taken from and given to `edge` from now on.
+    pub fn watch(&mut self, edge: EdgeId) {
+        self.flows[edge.0] = Some(Flow::default());
+    }
+
+    /// The most tokens of a watched edge that were in use at once: with so many from the start,
+    /// every firing so far would have been at the same clock edge.
+    pub fn most_in_use(&self, edge: EdgeId) -> u64 {
+        let Some(flow) = &self.flows[edge.0] else { return 0 };
+        let mut given = flow.given.clone();
+        given.sort_unstable();
+        let mut taken = flow.taken.clone();
+        taken.sort_unstable();
+        let (mut back, mut next, mut out, mut most) = (0u64, 0, 0u64, 0);
+        for (time, count) in taken {
+            while let Some(&(usable, returned)) = given.get(next).filter(|&&(usable, _)| usable <= time) {
+                let _ = usable;
+                back += returned;
+                next += 1;
+            }
+            out += count;
+            most = most.max(out - back);
+        }
+        most
     }
 
     /// Every firing of a recorded actor.
@@ -193,14 +235,20 @@ impl Run<'_> {
             }
             let begins = state.round % program.rounds_per_sample == 0 && state.phase == 0 && state.fired == 0;
             if actor == 0 && begins {
-                state.ready = state.ready.max(1 + (self.samples - 1) * self.pace);
+                state.ready = state.ready.max(due(self.samples - 1, self.pace));
             }
             let time =
                 phase.takes.iter().map(|take| self.queues[take.edge.0].available(take.need)).fold(state.ready, u64::max);
             for take in &phase.takes {
                 self.queues[take.edge.0].consume(take.consume);
+                if let Some(flow) = &mut self.flows[take.edge.0] {
+                    flow.taken.push((time, take.consume));
+                }
             }
             for give in phase.gives.iter().filter(|give| give.count > 0) {
+                if let Some(flow) = &mut self.flows[give.edge.0] {
+                    flow.given.push((time + give.delay + give.stride * (give.count - 1), give.count));
+                }
                 self.queues[give.edge.0].push(Tokens { time: time + give.delay, stride: give.stride, count: give.count });
             }
             let spans = &mut self.spans[actor];
@@ -249,11 +297,14 @@ impl Run<'_> {
 
     /// The future-determining state after a sample, relative to the first edge at which the source
     /// may fire again: whatever became usable before that edge is equivalent.
+    ///
+    /// Every firing of a sample follows the source's first firing of it, which is what makes the
+    /// state relative to the source sufficient.
     pub(super) fn state(&self) -> (u64, Vec<u64>) {
         let origin = self.actors[0].ready;
         let relative = |time: u64| time.saturating_sub(origin);
         let mut state: Vec<u64> = self.actors.iter().map(|actor| relative(actor.ready)).collect();
-        state.push(relative(1 + self.samples * self.pace));
+        state.push(relative(due(self.samples, self.pace)));
         for queue in &self.queues {
             state.push(queue.held);
             for run in &queue.runs {
@@ -271,6 +322,11 @@ impl Run<'_> {
         }
         (origin, state)
     }
+}
+
+/// First clock edge at which the source may offer a sample.
+fn due(sample: u64, (cycles, samples): (u64, u64)) -> u64 {
+    1 + sample * cycles / samples
 }
 
 /// Appends a run, merged with an equal run before it, so that equal states look equal.

@@ -1,7 +1,7 @@
 //! Steady state of a token model: exact interval and latency.
 
 use super::{ActorId, Deadlock, TokenModel};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// Exact figures of a design whose source is always valid and whose sink is always ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,12 @@ pub struct Steady {
 }
 
 impl Steady {
+    /// The interval as so many cycles for so many samples, reduced.
+    pub fn pace(&self) -> (u64, u64) {
+        let divisor = gcd(self.period_cycles, self.period_samples);
+        (self.period_cycles / divisor, self.period_samples / divisor)
+    }
+
     /// Whether a sample takes at most `cycles` on average.
     pub fn is_within(&self, cycles: u64) -> bool {
         self.period_cycles <= cycles * self.period_samples
@@ -22,12 +28,21 @@ impl Steady {
 
     /// The interval in cycles a sample: a whole number or a reduced fraction `p/q`.
     pub fn interval(&self) -> String {
-        let divisor = gcd(self.period_cycles, self.period_samples);
-        match self.period_samples / divisor {
-            1 => (self.period_cycles / divisor).to_string(),
-            samples => format!("{}/{samples}", self.period_cycles / divisor),
+        match self.pace() {
+            (cycles, 1) => cycles.to_string(),
+            (cycles, samples) => format!("{cycles}/{samples}"),
         }
     }
+}
+
+fn digest(state: &[u64]) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    for word in state {
+        hasher.update(&word.to_le_bytes());
+    }
+    let mut short = [0; 16];
+    short.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    short
 }
 
 fn gcd(a: u64, b: u64) -> u64 {
@@ -51,40 +66,54 @@ pub enum SteadyError {
 
 impl TokenModel {
     /// Runs samples until the state after one equals the state after an earlier one: from then on
-    /// everything repeats, by construction.
+    /// everything repeats, by construction (states are compared by a 128-bit hash).
     ///
     /// # Errors
     /// If the design stops, or no state recurs within `limit` samples.
     pub fn steady(&self, limit: u64) -> Result<Steady, SteadyError> {
-        self.steady_paced(0, limit)
-    }
-
-    /// Whether the design keeps up with one sample every `interval` cycles for ever. Pacing the
-    /// source makes the pattern settle within a few samples, where a free run first fills every
-    /// buffer; both have the same greatest rate, since the model is max-plus linear.
-    ///
-    /// # Errors
-    /// If the design stops, or no state recurs within `limit` samples.
-    pub fn sustains(&self, interval: u64, limit: u64) -> Result<bool, SteadyError> {
-        Ok(self.steady_paced(interval, limit)?.is_within(interval))
-    }
-
-    fn steady_paced(&self, pace: u64, limit: u64) -> Result<Steady, SteadyError> {
-        let mut run = self.start_paced(pace);
-        let mut seen: HashMap<Vec<u64>, (u64, u64)> = HashMap::new();
+        let mut run = self.start();
+        let mut seen: HashMap<[u8; 16], (u64, u64)> = HashMap::new();
         for sample in 1..=limit {
             run.sample()?;
             let (origin, state) = run.state();
-            if let Some(&(before, then)) = seen.get(&state) {
+            if let Some((before, then)) = seen.insert(digest(&state), (sample, origin)) {
                 return Ok(Steady {
                     period_samples: sample - before,
                     period_cycles: origin - then,
                     warm_up_samples: before,
                 });
             }
-            seen.insert(state, (sample, origin));
         }
         Err(SteadyError::Aperiodic(limit))
+    }
+
+    /// Whether the design keeps up with `pace` (so many cycles for so many samples) for ever.
+    ///
+    /// The source is paced. Relative to the pace, firings can then only move later from sample to
+    /// sample (the model is monotone and starts from the earliest state), so the design keeps up
+    /// exactly if they come to rest, which they do within as many samples as a dependency can
+    /// reach back. A design that is not at rest after `limit` samples does not keep up, or settles
+    /// later than that; the answer is then no.
+    ///
+    /// # Errors
+    /// If the design stops.
+    pub fn sustains(&self, pace: (u64, u64), limit: u64) -> Result<bool, Deadlock> {
+        let mut run = self.start_paced(pace);
+        let mut states = VecDeque::new();
+        let mut origins = VecDeque::new();
+        for _ in 0..limit {
+            run.sample()?;
+            let (origin, state) = run.state();
+            states.push_back(state);
+            origins.push_back(origin);
+            if states.len() as u64 > pace.1 {
+                let (before, then) = (states.pop_front(), origins.pop_front());
+                if before.as_ref() == states.back() {
+                    return Ok(then.is_some_and(|then| origin - then <= pace.0));
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// Cycles a sample of the slowest actor: no design is faster.

@@ -150,12 +150,13 @@ pub(super) fn memory_declaration(memory: &MemoryBlock) -> String {
     let kind = if memory.write.is_none() && spec.style != MemoryStyle::Registers { "rom" } else { "ram" };
     let range = layout::range(uint(spec.width));
     let space = if range.is_empty() { "" } else { " " };
-    format!(
-        "(* {kind}_style = \"{}\" *)\nreg{space}{range} {} [0:{}];\n",
-        spec.style.attribute(),
-        spec.name,
-        spec.depth - 1
-    )
+    // Small ROMs are plain logic: tools map them best without being told, and some have no
+    // distributed memory that can be initialized.
+    let attribute = match spec.init.is_some() && spec.style != MemoryStyle::Block {
+        true => String::new(),
+        false => format!("(* {kind}_style = \"{}\" *)\n", spec.style.attribute()),
+    };
+    format!("{attribute}reg{space}{range} {} [0:{}];\n", spec.name, spec.depth - 1)
 }
 
 /// The text that loads a memory's image and writes its words.

@@ -54,24 +54,53 @@ fn alternatives(value: &str) -> Vec<&str> {
 }
 
 /// Fills lines with the words of `text`, the first after `first`, the others after `hang` and four
-/// columns.
+/// columns. A line ends where brackets are open least: before an operator or after a comma if there
+/// is one in its second half, else at any space.
 fn fill(first: &str, hang: &str, text: &str) -> String {
-    let mut out = first.to_string();
-    let mut column = first.len();
-    for (index, word) in text.split(' ').enumerate() {
-        if index > 0 && column + 1 + word.len() > COLUMNS {
+    let words: Vec<&str> = text.split(' ').collect();
+    let mut out = String::new();
+    let (mut line, mut start, mut at) = (first.to_string(), 0, 0);
+    // Depth of brackets before each word of the line, and the line's length there.
+    let mut marks: Vec<(i32, usize)> = Vec::new();
+    let mut depth = 0;
+    while at < words.len() {
+        let space = usize::from(at > start);
+        if at > start && line.len() + space + words[at].len() > COLUMNS {
+            let good = |index: &usize| is_operator(words[*index]) || words[index - 1].ends_with(',');
+            let late = |index: &usize| marks[index - start].1 > COLUMNS / 2;
+            let here = (at, depth);
+            let candidates = (start + 1..at).map(|index| (index, marks[index - start].0)).chain([here]);
+            let candidates = candidates.filter(|(index, _)| good(index) && (*index == at || late(index)));
+            let (cut, open) = candidates.min_by_key(|&(index, open)| (open, std::cmp::Reverse(index))).unwrap_or(here);
+            if cut < at {
+                line.truncate(marks[cut - start].1);
+            }
+            out += line.trim_end();
             out.push('\n');
-            out.push_str(hang);
-            out.push_str("    ");
-            column = hang.len() + 4;
-        } else if index > 0 {
-            out.push(' ');
-            column += 1;
+            line = format!("{hang}    ");
+            (start, at, depth) = (cut, cut, open);
+            marks.clear();
+            continue;
         }
-        out.push_str(word);
-        column += word.len();
+        marks.push((depth, line.len()));
+        if space == 1 {
+            line.push(' ');
+        }
+        line += words[at];
+        let brackets = words[at].bytes().map(|byte| match byte {
+            b'(' | b'[' | b'{' => 1,
+            b')' | b']' | b'}' => -1,
+            _ => 0,
+        });
+        depth += brackets.sum::<i32>();
+        at += 1;
     }
-    out
+    out + line.trim_end()
+}
+
+/// Whether a word is a binary operator.
+fn is_operator(word: &str) -> bool {
+    !word.is_empty() && word.bytes().all(|byte| b"+-*&|^<>=!?:".contains(&byte))
 }
 
 /// First words of comments that tools take for directives.

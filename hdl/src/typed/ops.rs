@@ -19,6 +19,28 @@ fn flag(value: bool) -> Expr {
     Expr::literal(bit(), BigUint::from(u32::from(value)))
 }
 
+/// Parts of a concatenation, with neighbouring bits of one signal, and neighbouring constants, in one.
+fn joined(parts: Vec<Expr>) -> Vec<Expr> {
+    let mut out: Vec<Expr> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let width = part.ty().width;
+        let merged = out.last().and_then(|above| match (above.as_part(), part.as_part()) {
+            (Some((high, at)), Some((low, lo))) if high == low && at == lo + width => {
+                Some(high.expr().slice(lo, above.ty().width + width))
+            }
+            _ => match (above.as_literal(), part.as_literal()) {
+                (Some(high), Some(low)) => Some(Expr::literal(uint(above.ty().width + width), (high << width) | low)),
+                _ => None,
+            },
+        });
+        match (merged, out.last_mut()) {
+            (Some(merged), Some(last)) => *last = merged,
+            _ => out.push(part),
+        }
+    }
+    out
+}
+
 impl Expr {
     /// The value of a constant.
     fn constant(&self) -> Option<BigInt> {
@@ -98,17 +120,12 @@ impl Expr {
     pub fn concat<E: Into<Expr> + Clone>(parts: &[E]) -> Expr {
         let parts: Vec<Expr> = parts.iter().cloned().map(Into::into).collect();
         assert!(!parts.is_empty(), "concatenation of nothing");
+        let parts = joined(parts);
         if let [part] = parts.as_slice() {
             return part.as_unsigned();
         }
         let width = parts.iter().map(|part| part.ty().width).sum();
-        let literal = parts
-            .iter()
-            .try_fold(BigUint::zero(), |all, part| part.as_literal().map(|bits| (all << part.ty().width) | bits));
-        match literal {
-            Some(bits) => Expr::literal(uint(width), bits),
-            None => Expr::node(uint(width), Op::Concat(parts)),
-        }
+        Expr::node(uint(width), Op::Concat(parts))
     }
 
     /// The same value in `width` bits of the same sign: sign or zero extension.

@@ -75,7 +75,7 @@ impl ControlSpec<'_> {
         m.assign(in_ready, room.expr());
         let write = m.let_("write_beat", in_valid.expr().and(&room.expr()));
 
-        let need = self.need(&mut m, &first_fold, &last_group);
+        let need = self.need(&mut m, &last_group);
         let credit_type = uint(bits_for(self.fifo_depth as u64).max(need.bits));
         let credits = m.register("credits", credit_type);
         m.reset(credits, self.fifo_depth as u64);
@@ -145,14 +145,13 @@ impl ControlSpec<'_> {
     }
 
     /// Output beats that the present group completes.
-    fn need(&self, m: &mut ModuleBuilder, first_fold: &Signal, last_group: &Signal) -> Need {
+    fn need(&self, m: &mut ModuleBuilder, last_group: &Signal) -> Need {
         let matrix = self.matrix;
         let lanes = self.lanes;
         let rest = matrix.outputs - (matrix.groups() - 1) * matrix.pe;
         let most = (lanes - 1 + matrix.pe).div_ceil(lanes) as u64;
         let bits = bits_for(most);
         let beats = |count: usize| Expr::lit(uint(bits), count as i64);
-        let _ = first_fold;
         if matrix.pe % lanes == 0 || matrix.groups() == 1 {
             let (usual, last) = (matrix.pe / lanes, rest.div_ceil(lanes));
             let amount = match usual == last || matrix.groups() == 1 {
@@ -170,13 +169,8 @@ impl ControlSpec<'_> {
         let fills = m.let_("fills_a_beat", sum.expr().ge(&elements(lanes)));
         let base = matrix.pe / lanes;
         let usual = Expr::mux(&fills.expr(), &beats(base + 1), &beats(base));
-        let mut last = beats(rest.div_ceil(lanes));
-        for held in 1..lanes {
-            let count = (held + rest).div_ceil(lanes);
-            if count != rest.div_ceil(lanes) {
-                last = Expr::mux(&left.expr().eq(&elements(held)), &beats(count), &last);
-            }
-        }
+        let held = (matrix.groups() - 1) * matrix.pe % lanes;
+        let last = beats((held + rest).div_ceil(lanes));
         let wrapped = Expr::mux(&fills.expr(), &sum.expr().sub(&elements(lanes)), &sum.expr());
         let next = Expr::mux(&last_group.expr(), &elements(0), &wrapped);
         let amount = Expr::mux(&last_group.expr(), &last, &usual);

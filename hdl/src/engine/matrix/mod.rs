@@ -44,7 +44,7 @@ pub enum ProductKind {
 /// *Timing*: a fold starts in every cycle unless the input is missing (only in the first group of
 /// a pixel) or the results have no room (only at the start of a group), across pixels and samples:
 /// the buffer holds two pixels. Interval: ceil(M/PE) * ceil(C/SIMD) a pixel. No global enable.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatrixSpec {
     /// Pixels a sample.
     pub pixels: usize,
