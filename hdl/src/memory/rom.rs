@@ -123,3 +123,49 @@ impl RomSpec {
         m.build()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::typed::Evaluator;
+
+    fn words(count: u32) -> Vec<BigUint> {
+        (0..count).map(|at| BigUint::from(at * 37 % 64)).collect()
+    }
+
+    #[test]
+    fn a_word_follows_its_address_by_the_read_latency_every_cycle() {
+        for latency in 1..=4 {
+            let cells = Cells { memory_read_latency: latency, ..Cells::default() };
+            let spec = RomSpec::new("constants", words(11), 6, &cells);
+            let mut rom = Evaluator::new(&spec.module().unwrap());
+            let addresses = [3u64, 10, 0, 7, 7, 1, 9, 2];
+            for cycle in 0..addresses.len() + latency as usize {
+                rom.set("address", addresses.get(cycle).copied().unwrap_or(0));
+                if let Some(past) = cycle.checked_sub(latency as usize) {
+                    let word = &spec.words[addresses[past] as usize];
+                    assert_eq!(rom.get("data"), *word, "latency {latency}, cycle {cycle}");
+                }
+                rom.clock();
+            }
+        }
+    }
+
+    #[test]
+    fn missing_words_are_zero() {
+        let spec = RomSpec { depth: 3, ..RomSpec::new("constants", words(2), 6, &Cells::default()) };
+        let mut rom = Evaluator::new(&spec.module().unwrap());
+        rom.set("address", 2u64);
+        (0..spec.read_latency).for_each(|_| rom.clock());
+        assert_eq!(rom.get_u64("data"), 0);
+    }
+
+    #[test]
+    fn only_deep_and_large_memories_are_block_ram() {
+        let style = |depth, width| RomSpec::style_for(depth, width, &Cells::default());
+        assert_eq!(style(16, 4096), RomStyle::Distributed);
+        assert_eq!(style(128, 8), RomStyle::Distributed);
+        assert_eq!(style(129, 8), RomStyle::Block);
+        assert_eq!(style(17, 61), RomStyle::Block);
+    }
+}

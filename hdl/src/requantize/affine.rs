@@ -19,6 +19,10 @@ use systole_arith::IntType;
 /// A register follows each product and each addition. Parts in brackets exist only where a channel
 /// needs them: the pivot where two biases differ, the half-even step with that rounding, the clamp
 /// where the shifted sum can leave its interval, the deltas where there are corrections.
+///
+/// *Latency* in cycles: memory read (1 where all channels share M), the multiplier's, ceil(log2 of
+/// the number of terms) for the additions, and 1 for each of half-even step, clamp and deltas. The
+/// outer partial products of two chunks each lie side by side and count as one term.
 pub(crate) struct AffineLane {
     pub output: IntType,
     pub raw: Interval,
@@ -272,13 +276,13 @@ impl Lane for AffineLane {
         let total = u64::from(self.total.signed_bits());
         let select = match &self.bias {
             Bias::Two { negative, positive, .. } => {
-                raw / 2 + u64::from(negative.interval().hull(positive.interval()).signed_bits())
+                raw + u64::from(negative.interval().hull(positive.interval()).signed_bits())
             }
             _ => 0,
         };
         let half_even = if self.half_even { total } else { 0 };
         let clamp = if self.clamps() { u64::from(self.shifted().signed_bits() + 2 * self.output.bits()) } else { 0 };
-        let corrections = self.corrections.len() as u64 * (raw / 2 + 2) + u64::from(self.output.bits());
+        let corrections = self.corrections.len() as u64 * (raw + 2) + u64::from(self.output.bits());
         self.sum.adder_bits() + select + half_even + clamp + if self.corrections.is_empty() { 0 } else { corrections }
     }
 

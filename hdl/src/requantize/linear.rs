@@ -11,6 +11,8 @@ use systole_arith::IntType;
 /// ```
 ///
 /// Wires alone where the stride is 1 and every offset 0.
+///
+/// *Latency* in cycles: memory read (none where all channels share the offset) and 1 for the sum.
 pub(crate) struct LinearLane {
     stride: i64,
     offset: Field,

@@ -19,6 +19,8 @@ use systole_arith::IntType;
 /// Each level reads one threshold at (beat, index so far), compares and appends the result to the
 /// index: a table read and a register a level. L = ceil(log2(thresholds + 1)); missing thresholds
 /// are never reached. A falling channel counts what is not reached: its index is inverted.
+///
+/// *Latency* in cycles: L * (memory read + 1), and 1 for the sum.
 pub(crate) struct SearchLane {
     thresholds: Vec<Vec<i64>>,
     levels: Vec<Level>,
@@ -93,7 +95,7 @@ impl Lane for SearchLane {
     }
 
     fn lut_cost(&self) -> u64 {
-        let compare = u64::from(self.raw.signed_bits()).div_ceil(2) + 1;
+        let compare = u64::from(self.raw.signed_bits());
         self.levels.len() as u64 * compare + self.sum.lut_cost()
     }
 

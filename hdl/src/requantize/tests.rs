@@ -84,7 +84,10 @@ fn interesting(spec: &RequantizeSpec) -> Vec<i64> {
 
 /// Sends `pixels` pixels with idle cycles and compares each cycle's output with the definition.
 fn check(spec: &RequantizeSpec, pixels: usize, random: &mut Random) {
-    let mut hardware = Evaluator::new(&with_memories(spec));
+    stream(&mut Evaluator::new(&with_memories(spec)), spec, pixels, random);
+}
+
+fn stream(hardware: &mut Evaluator, spec: &RequantizeSpec, pixels: usize, random: &mut Random) {
     let tried = interesting(spec);
     let (lo, hi) = (-(1i64 << (spec.raw_bits - 1)), (1i64 << (spec.raw_bits - 1)) - 1);
     let latency = spec.latency() as usize;
@@ -351,6 +354,22 @@ fn every_form_is_lint_clean() {
         let output = command.output().expect("verilator must be installed: `apt-get install verilator`");
         let report = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}:\n{report}", spec.name);
+    }
+}
+
+#[test]
+fn a_reset_drops_the_beats_under_way_and_starts_a_new_pixel() {
+    for spec in samples() {
+        for edges in 1..=spec.latency() + 2 {
+            let mut random = Random::new(edges);
+            let mut hardware = Evaluator::new(&with_memories(&spec));
+            hardware.set("in_valid", 1u64);
+            hardware.set("in_data", random.next() % (1 << spec.raw_bits));
+            hardware.clock();
+            hardware.set("in_valid", 0u64);
+            (1..edges).for_each(|_| hardware.clock());
+            stream(&mut hardware, &spec, 3, &mut random);
+        }
     }
 }
 

@@ -16,6 +16,9 @@ use systole_arith::IntType;
 ///
 /// The count takes no register where there is one threshold, the sum none where the count is the
 /// output; `sense` exists only where channels fall.
+///
+/// *Latency* in cycles: memory read (none where all channels share the thresholds), 1 to compare,
+/// 1 to count, 1 for the sum.
 pub(crate) struct ThresholdsLane {
     levels: Vec<Field>,
     sense: Field,
@@ -96,7 +99,7 @@ impl Lane for ThresholdsLane {
     }
 
     fn lut_cost(&self) -> u64 {
-        let compare = u64::from(self.raw.signed_bits()).div_ceil(2) + 1;
+        let compare = u64::from(self.raw.signed_bits());
         self.levels.len() as u64 * (compare + 1) + self.sum.lut_cost()
     }
 
