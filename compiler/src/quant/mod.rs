@@ -1,5 +1,5 @@
 //! `QuantGraph`: integers only. Every tensor has an exact integer type and range; every rescale
-//! is an exact [`Step`](systole_arith::Step) derived from the profile's [`Formula`].
+//! is an exact [`Step`](systole_arith::Step) derived from the profile's [`Formula`](systole_arith::Formula).
 //!
 //! `interpret` is **the software reference**: it evaluates each profile's own formula.
 

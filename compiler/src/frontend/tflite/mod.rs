@@ -1,9 +1,9 @@
 //! TFLite files -> [`Graph`].
 //!
-//! The flatbuffer is read by field number with every offset checked ([`flatbuffer`]); the schema's
+//! The flatbuffer is read by field number with every offset checked (`flatbuffer`); the schema's
 //! generated code would be some 20,000 lines whose accessors trust the file. The whole reachable
-//! structure is walked ([`model`]), so that a damaged or truncated file is refused before anything
-//! is made of it, and the records become a graph ([`import`]).
+//! structure is walked (`model`), so that a damaged or truncated file is refused before anything
+//! is made of it, and the records become a graph (`import`).
 
 mod flatbuffer;
 mod import;
