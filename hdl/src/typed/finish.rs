@@ -1,6 +1,7 @@
 //! The last step of building a module.
 
 use super::builder::ModuleBuilder;
+use super::constants::Constants;
 use super::expr::{Expr, Op, Signal};
 use super::module::{Assign, Combinational, Driver, Instance, Module, Register, Role, SignalDecl};
 use super::verify::{dataflow, rust_hdl};
@@ -18,8 +19,8 @@ pub(super) fn finish(
     let checked = |builder: &ModuleBuilder, instances: &[Instance]| {
         dataflow(&builder.name, &builder.signals, &builder.assigns, &builder.memories, instances)
     };
-    checked(&builder, &instances)?;
-    legalize::legalize(&mut builder, &mut registers, &mut instances);
+    let constants = Constants::find(&checked(&builder, &instances)?.order);
+    legalize::legalize(&mut builder, &mut registers, &mut instances, constants);
     let flow = checked(&builder, &instances)?;
     let mut module = Module {
         name: builder.name,

@@ -172,6 +172,15 @@ mod tests {
     }
 
     #[test]
+    fn lines_end_before_operators_where_brackets_are_closed() {
+        let factor = |name: &str| format!("({name}_{} + {name})", "x".repeat(20));
+        let text = assignment(4, "assign y = ", &format!("{} & {} & {}", factor("a"), factor("b"), factor("c")));
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2, "{text}");
+        assert!(lines[1].trim_start().starts_with("& (c_"), "{text}");
+    }
+
+    #[test]
     fn comments_are_never_directives() {
         let lines = ["verilator lint_off WIDTH".to_string(), String::new(), "plain".to_string()];
         assert_eq!(comment(&lines), "// - verilator lint_off WIDTH\n//\n// plain\n");

@@ -5,6 +5,7 @@
 //! that each remaining expression prints as it stands and no width is decided by its context.
 
 use super::builder::ModuleBuilder;
+use super::constants::Constants;
 use super::expr::{Expr, Op, Signal};
 use super::module::{Assign, Driver, Instance, MemoryBlock, Register, Role, SignalDecl};
 use super::types::address_bits;
@@ -12,11 +13,22 @@ use super::{uint, HwType};
 use std::collections::{HashMap, HashSet};
 
 /// Rewrites all expressions of `builder`, its `registers` and its `instances`.
-pub(super) fn legalize(builder: &mut ModuleBuilder, registers: &mut [Register], instances: &mut [Instance]) {
+pub(super) fn legalize(
+    builder: &mut ModuleBuilder,
+    registers: &mut [Register],
+    instances: &mut [Instance],
+    constants: Constants,
+) {
     let assigns = std::mem::take(&mut builder.assigns);
     let mut memories = std::mem::take(&mut builder.memories);
-    let mut pass =
-        Legalizer { builder, uses: HashMap::new(), alive: Vec::new(), named: HashMap::new(), assigns: Vec::new() };
+    let mut pass = Legalizer {
+        builder,
+        constants,
+        uses: HashMap::new(),
+        alive: Vec::new(),
+        named: HashMap::new(),
+        assigns: Vec::new(),
+    };
     pass.count(&assigns, registers, &memories, instances);
     for assign in &assigns {
         if !is_cheap(&assign.value) && pass.is_shared(&assign.value) {
@@ -76,6 +88,7 @@ fn is_connectable(expr: &Expr) -> bool {
 
 struct Legalizer<'a> {
     builder: &'a mut ModuleBuilder,
+    constants: Constants,
     /// Places in which a node is used.
     uses: HashMap<usize, u32>,
     /// The original expressions: while they live, no new node has the identity of an old one.
@@ -203,6 +216,9 @@ impl Legalizer<'_> {
 
     /// Rewrites operands, and names those of which bits are selected.
     fn rebuild(&mut self, expr: &Expr, base: &str) -> Expr {
+        if let Some(constant) = self.constants.decides(expr) {
+            return constant;
+        }
         match expr.op() {
             Op::Slice { of, .. } => {
                 let of = self.selectable(of, base);
@@ -223,11 +239,16 @@ impl Legalizer<'_> {
                     }
                 };
                 let index = self.nested(index, base);
-                Expr::node(expr.ty(), Op::Index { of, index })
+                of.index(index)
             }
             _ => {
-                let operands = expr.operands().into_iter().map(|operand| self.nested(operand, base)).collect();
-                expr.with_operands(operands)
+                let operands: Vec<Expr> =
+                    expr.operands().into_iter().map(|operand| self.nested(operand, base)).collect();
+                let decided = |(old, new): (&Expr, &Expr)| old.as_literal().is_none() && new.as_literal().is_some();
+                match expr.operands().into_iter().zip(&operands).any(decided) {
+                    true => expr.rebuilt(&operands),
+                    false => expr.with_operands(operands),
+                }
             }
         }
     }

@@ -36,6 +36,7 @@
 
 mod builder;
 mod clocked;
+mod constants;
 mod emit;
 mod error;
 mod evaluator;

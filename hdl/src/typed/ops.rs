@@ -449,6 +449,29 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// The same operation on other operands of the same types, simplified.
+    pub(crate) fn rebuilt(&self, operands: &[Expr]) -> Expr {
+        match (self.op(), operands) {
+            (Op::Slice { lo, .. }, [of]) => of.slice(*lo, self.ty().width),
+            (Op::Index { .. }, [of, index]) => of.index(index),
+            (Op::Concat(_), parts) => Expr::concat(parts),
+            (Op::Extend(_), [of]) => of.extend(self.ty().width),
+            (Op::Reinterpret(_), [of]) => of.reinterpret(self.ty()),
+            (Op::Binary(kind, ..), [a, b]) => a.binary(*kind, b.clone()),
+            (Op::Compare(kind, ..), [a, b]) => a.compare(*kind, b.clone()),
+            (Op::Mul(..), [a, b]) => a.mul(b),
+            (Op::Not(_), [of]) => of.not(),
+            (Op::Neg(_), [of]) => of.neg(),
+            (Op::ShiftLeft(_, by), [of]) => of.shl_const(*by),
+            (Op::ShiftRight(_, by), [of]) => of.shr_const(*by),
+            (Op::Reduce(kind, _), [of]) => of.reduce(*kind),
+            (Op::Mux(..), [condition, yes, no]) => Expr::mux(condition, yes, no),
+            _ => self.clone(),
+        }
+    }
+}
+
 macro_rules! operator {
     ($trait:ident, $method:ident, $($left:ty),+) => {$(
         impl<E: Into<Expr>> std::ops::$trait<E> for $left {

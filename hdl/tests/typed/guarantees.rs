@@ -216,3 +216,18 @@ fn a_subexpression_used_often_is_computed_once() {
     let text = m.build().expect("a legal module").verilog();
     assert!(text.lines().count() < 200, "{} lines", text.lines().count());
 }
+
+#[test]
+fn a_comparison_that_a_constant_wire_decides_is_replaced_and_the_wire_kept() {
+    let mut m = ModuleBuilder::new("m");
+    let a = m.input("a", uint(4));
+    let least = m.let_("least", Expr::zero(uint(3)));
+    let limit = m.let_("limit", least.expr().extend(4));
+    let [y, z] = ["y", "z"].map(|name| m.output(name, bit()));
+    m.assign(y, a.expr().ge(limit));
+    m.assign(z, a.expr().eq(limit));
+    let module = m.build().expect("a legal module");
+    let text = module.verilog();
+    assert!(text.contains("assign y = 1'b1;") && text.contains("assign z = a == limit;"), "{text}");
+    assert_eq!(crate::simulator::lint(&module), "");
+}
