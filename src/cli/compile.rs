@@ -238,19 +238,24 @@ impl Summary {
                 grouped(stage.memory_bits),
             ]);
         }
-        let budget = manifest.totals.budget.map(|budget| format!(" of {}", grouped(budget))).unwrap_or_default();
-        let utilization = self.budget_utilization.unwrap_or(self.mac_utilization) * 100.0;
+        let of_budget = match (manifest.totals.budget, self.budget_utilization) {
+            (Some(budget), Some(share)) => {
+                format!(" of {}; the budget does useful work {:.1} % of the time", grouped(budget), share * 100.0)
+            }
+            _ => String::new(),
+        };
         format!(
             "{design}, profile {profile}\n\n{table}\n\
              interval     {interval} cycles a sample\n\
              latency      {latency} cycles\n\
-             multipliers  {multipliers}{budget}, {utilization:.1} % busy with the network's {macs} products; {requantize} to requantize\n\
+             products     {macs} a sample\n\
+             multipliers  {multipliers}{of_budget}; {requantize} more to requantize\n\
              memory       {weights} bits of weights, {fifos} bits of FIFOs\n\
              written to   {folder} in {seconds:.2} s\n",
             design = self.design,
             profile = manifest.profile,
             table = table.render(),
-            interval = manifest.predicted.initiation_interval,
+            interval = self.grouped_interval(),
             latency = grouped(self.latency_cycles),
             multipliers = grouped(self.multipliers),
             macs = grouped(self.macs),
@@ -260,6 +265,15 @@ impl Summary {
             folder = folder.display(),
             seconds = self.seconds,
         )
+    }
+}
+
+impl Summary {
+    /// The interval for people.
+    fn grouped_interval(&self) -> String {
+        self.initiation_interval
+            .as_u64()
+            .map_or_else(|| self.initiation_interval.as_str().unwrap_or_default().to_string(), grouped)
     }
 }
 

@@ -3,6 +3,7 @@
 //! They need git and Rust only; what else is missing they install through the system's package
 //! manager, and say so.
 
+mod builds;
 mod demo;
 mod fuzz;
 mod setup;

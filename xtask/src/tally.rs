@@ -59,7 +59,7 @@ impl Tally {
             let _ =
                 writeln!(text, "{:>7.1}  {:>7}  {:>7}  {}", minutes(part.time), part.passed, part.ignored, part.name);
         }
-        let _ = writeln!(text, "Verilator builds: {verilator_builds}");
+        let _ = writeln!(text, "Verilator builds: {verilator_builds} accelerators that were not cached");
         let _ = writeln!(text, "{} passed, {} failed", self.passed(), self.failed());
         text
     }
@@ -115,7 +115,7 @@ test result: ok. 0 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
         assert_eq!(lines[2], "    0.3        2        1  systole_arith");
         assert_eq!(lines[3], "    0.1        4        0  cli");
         assert_eq!(lines[4], "    0.2        6        0  systole_hdl (documentation)");
-        assert_eq!(lines[5..], ["Verilator builds: 7", "12 passed, 3 failed"]);
+        assert_eq!(lines[5..], ["Verilator builds: 7 accelerators that were not cached", "12 passed, 3 failed"]);
     }
 
     #[test]

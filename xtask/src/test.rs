@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test, with a closing account.
 
+use crate::builds::Builds;
 use crate::tally::Tally;
 use crate::{setup, step};
 use std::io::{BufRead, BufReader};
@@ -17,9 +18,6 @@ pub fn summary_path() -> PathBuf {
 /// If a test fails, or none ran.
 pub fn run(full: bool) -> Result<(), String> {
     setup::run()?;
-    // Verilator builds add a line each; the models they make are kept from run to run.
-    let log = step::target().join("verilator-builds.log");
-    let _ = std::fs::remove_file(&log);
     let _ = std::fs::remove_file(summary_path());
 
     let start = Instant::now();
@@ -27,7 +25,8 @@ pub fn run(full: bool) -> Result<(), String> {
     let mut tally = Tally::new(start.elapsed());
 
     let mut command = step::cargo(&["test", "--release", "--workspace", "--no-fail-fast"]);
-    command.env("SYSTOLE_BUILD_LOG", &log);
+    command.env("SYSTOLE_CACHE", step::cache());
+    let before = Builds::now();
     if full {
         command.env("SYSTOLE_FULL", "1");
     }
@@ -44,8 +43,7 @@ pub fn run(full: bool) -> Result<(), String> {
     }
     let status = child.wait().map_err(|error| format!("cargo test: {error}"))?;
 
-    let builds = std::fs::read_to_string(&log).map_or(0, |text| text.lines().count());
-    let account = tally.account(builds);
+    let account = tally.account(Builds::now().since(&before));
     println!("\n{account}");
     std::fs::write(summary_path(), &account).map_err(|error| format!("{}: {error}", summary_path().display()))?;
     match status.success() && tally.passed() > 0 && tally.failed() == 0 {
