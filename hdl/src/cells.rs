@@ -10,8 +10,11 @@ pub struct Cells {
     pub multiplier_b_bits: u32,
     /// Clock edges from a multiplier's registered operands to its registered product.
     pub multiplier_latency: u64,
-    /// Clock edges from a memory's address to its registered data (read register and output register).
+    /// Clock edges from a memory's address to its registered data, at least 1: a read register, an
+    /// output register, and one behind the choice among banks.
     pub memory_read_latency: u64,
+    /// Words of one block RAM at its usual width; deeper memories are banks of so many.
+    pub block_words: usize,
     /// Multiplier lanes that share one hop of the systolic chain: an adder tree of this width feeds
     /// each hop. More lanes shorten the chain and deepen the tree.
     pub lanes_per_hop: usize,
@@ -29,7 +32,8 @@ impl Default for Cells {
             multiplier_a_bits: 18,
             multiplier_b_bits: 18,
             multiplier_latency: 1,
-            memory_read_latency: 2,
+            memory_read_latency: 3,
+            block_words: 1024,
             lanes_per_hop: 4,
             logic_lanes_per_hop: 16,
             distributed_limit_bits: 1024,

@@ -1,7 +1,7 @@
 //! Parameter memories: read-only memories whose image is loaded by `$readmemh`.
 
 use crate::cells::Cells;
-use crate::typed::{address_bits, uint, HdlError, MemorySpec, MemoryStyle, Module, ModuleBuilder, RomImage};
+use crate::typed::{address_bits, uint, Expr, HdlError, MemorySpec, MemoryStyle, Module, ModuleBuilder, RomImage};
 use num_bigint::BigUint;
 use std::sync::Arc;
 
@@ -25,8 +25,11 @@ const DISTRIBUTED_DEPTH: usize = 16;
 ///            +-------+   +------+     +-----+
 /// ```
 ///
-/// Ports: `address` (ceil(log2 depth) bits, at least 1), `data` (`width` bits). The image is
-/// `rom/<name>.hex`, one word a line.
+/// Ports: `address` (ceil(log2 depth) bits, at least 1), `data` (`width` bits). The images lie in
+/// `rom/`, one word a line ([`RomSpec::images`]).
+///
+/// A memory deeper than a block RAM is made of banks, each with a register of its own behind it, so
+/// that tools put no multiplexer between a block RAM and its register.
 ///
 /// *Timing*: the word of the address before clock edge t is at `data` before edge t +
 /// `read_latency`: a read register and output registers; a new address every cycle, no enable.
@@ -46,6 +49,8 @@ pub struct RomSpec {
     pub style: RomStyle,
     /// Clock edges from an address to its word, at least 1.
     pub read_latency: u64,
+    /// Words of one block RAM: deeper memories are banks of so many.
+    pub block_words: usize,
 }
 
 impl RomSpec {
@@ -59,6 +64,7 @@ impl RomSpec {
             depth,
             style: Self::style_for(depth, width, cells),
             read_latency: cells.memory_read_latency,
+            block_words: cells.block_words,
         }
     }
 
@@ -82,11 +88,6 @@ impl RomSpec {
         address_bits(self.depth)
     }
 
-    /// Name of the image file, relative to the bundle's `rom` folder.
-    pub fn image_file(&self) -> String {
-        format!("{}.hex", self.name)
-    }
-
     /// The memory's hardware.
     ///
     /// # Errors
@@ -96,25 +97,61 @@ impl RomSpec {
         m.comment(format!("Read-only memory: {} words of {} bits.", self.depth, self.width));
         m.comment(format!("The word of the address at edge t is at `data` before edge t + {}.", self.read_latency));
         let address = m.input("address", uint(self.address_bits()));
-        let words: Vec<BigUint> = (0..self.depth).map(|at| self.words.get(at).cloned().unwrap_or_default()).collect();
-        let memory = m.memory(MemorySpec {
-            name: "words".into(),
-            width: self.width,
-            depth: self.depth,
-            style: match self.style {
-                RomStyle::Distributed => MemoryStyle::Distributed,
-                RomStyle::Block => MemoryStyle::Block,
-            },
-            init: Some(RomImage { file: self.image_file(), words: Arc::new(words) }),
-        });
-        let mut word = m.read_sync(memory, "word", address.expr());
-        if self.read_latency <= 1 {
+        let images = self.images();
+        let mut banks = Vec::with_capacity(images.len());
+        for (index, image) in images.iter().enumerate() {
+            let suffix = if images.len() > 1 { format!("_{index}") } else { String::new() };
+            let depth = image.words.len();
+            let memory = m.memory(MemorySpec {
+                name: format!("words{suffix}"),
+                width: self.width,
+                depth,
+                style: match self.style {
+                    RomStyle::Distributed => MemoryStyle::Distributed,
+                    RomStyle::Block => MemoryStyle::Block,
+                },
+                init: Some(image.clone()),
+            });
+            let within = address.expr().slice(0, address_bits(depth));
+            banks.push(m.read_sync(memory, format!("word{suffix}"), within));
+        }
+        let mut elapsed = 1;
+        let mut word = match banks.as_slice() {
+            [single] => *single,
+            _ => {
+                // A register behind each bank and one behind the choice: a block RAM is slow to
+                // answer, and nothing may stand between it and its register.
+                elapsed += 2;
+                let low = self.bank_words().trailing_zeros();
+                let chosen = address.expr().slice(low, self.address_bits() - low);
+                let chosen = register_chain(&mut m, "bank", chosen, 2);
+                let held: Vec<Expr> = banks
+                    .iter()
+                    .enumerate()
+                    .map(|(index, bank)| register_chain(&mut m, &format!("held_{index}"), bank.expr(), 1))
+                    .collect();
+                let last = held.len() - 1;
+                let choose = |rest: Expr, (index, word): (usize, &Expr)| {
+                    Expr::mux(&chosen.eq(&Expr::lit(chosen.ty(), index as u64)), word, &rest)
+                };
+                let value = held[..last].iter().enumerate().fold(held[last].clone(), choose);
+                if elapsed == self.read_latency {
+                    let data = m.output_register("data", uint(self.width));
+                    m.clock(data, value);
+                    return m.build();
+                }
+                let word = m.register("word", uint(self.width));
+                m.clock(word, value);
+                word
+            }
+        };
+        if elapsed == self.read_latency {
             let data = m.output("data", uint(self.width));
             m.assign(data, word.expr());
             return m.build();
         }
-        for stage in 2..self.read_latency {
-            let next = m.register(format!("word_d{}", stage - 1), uint(self.width));
+        for stage in elapsed + 1..self.read_latency {
+            let next = m.register(format!("word_d{}", stage - elapsed), uint(self.width));
             m.clock(next, word.expr());
             word = next;
         }
@@ -122,6 +159,35 @@ impl RomSpec {
         m.clock(data, word.expr());
         m.build()
     }
+
+    /// Words of a bank: a power of two. A memory that answers in fewer than three clock edges is
+    /// one bank, since choosing among several takes a register of its own.
+    fn bank_words(&self) -> usize {
+        match self.style == RomStyle::Block && self.read_latency >= 3 {
+            true => self.block_words.next_power_of_two(),
+            false => self.depth.next_power_of_two(),
+        }
+    }
+
+    /// The images, one a bank: `<name>.hex`, or `<name>_<bank>.hex` where there are several.
+    pub fn images(&self) -> Vec<RomImage> {
+        let words: Vec<BigUint> = (0..self.depth).map(|at| self.words.get(at).cloned().unwrap_or_default()).collect();
+        let banks: Vec<&[BigUint]> = words.chunks(self.bank_words()).collect();
+        let image = |(index, bank): (usize, &&[BigUint])| RomImage {
+            file: if banks.len() > 1 { format!("{}_{index}.hex", self.name) } else { format!("{}.hex", self.name) },
+            words: Arc::new(bank.to_vec()),
+        };
+        banks.iter().enumerate().map(image).collect()
+    }
+}
+
+/// `value` after `length` registers.
+fn register_chain(m: &mut ModuleBuilder, name: &str, value: Expr, length: usize) -> Expr {
+    (1..=length).fold(value, |value, stage| {
+        let register = m.register(format!("{name}_d{stage}"), value.ty());
+        m.clock(register, value);
+        register.expr()
+    })
 }
 
 #[cfg(test)]
@@ -145,6 +211,24 @@ mod tests {
                 if let Some(past) = cycle.checked_sub(latency as usize) {
                     let word = &spec.words[addresses[past] as usize];
                     assert_eq!(rom.get("data"), *word, "latency {latency}, cycle {cycle}");
+                }
+                rom.clock();
+            }
+        }
+    }
+
+    #[test]
+    fn banks_answer_like_one_memory() {
+        for latency in 3..=4 {
+            let cells = Cells { memory_read_latency: latency, block_words: 32, ..Cells::default() };
+            let spec = RomSpec { style: RomStyle::Block, ..RomSpec::new("constants", words(75), 6, &cells) };
+            assert_eq!(spec.images().iter().map(|bank| bank.words.len()).collect::<Vec<_>>(), [32, 32, 11]);
+            let mut rom = Evaluator::new(&spec.module().unwrap());
+            for cycle in 0..300u64 {
+                let address = |cycle: u64| cycle * 29 % 75;
+                rom.set("address", address(cycle));
+                if let Some(past) = cycle.checked_sub(latency) {
+                    assert_eq!(rom.get("data"), spec.words[address(past) as usize], "latency {latency}, cycle {cycle}");
                 }
                 rom.clock();
             }

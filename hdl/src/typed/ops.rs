@@ -68,7 +68,16 @@ impl Expr {
             Op::Literal(bits) => Expr::literal(uint(width), (bits >> lo) & ones(width)),
             Op::Slice { of, lo: inner } => of.slice(inner + lo, width),
             Op::Reinterpret(of) => of.slice(lo, width),
-            Op::Extend(of) if lo + width <= of.ty().width => of.slice(lo, width),
+            Op::Extend(of) => {
+                let (ty, narrow) = (of.ty(), of.ty().width);
+                let fill = |part: Expr| if ty.signed { part.as_signed() } else { part };
+                match () {
+                    _ if lo + width <= narrow => of.slice(lo, width),
+                    _ if lo < narrow => fill(of.slice(lo, narrow - lo)).extend(width).as_unsigned(),
+                    _ if ty.signed => of.msb().as_signed().extend(width).as_unsigned(),
+                    _ => Expr::zero(uint(width)),
+                }
+            }
             Op::ShiftRight(of, by) if lo + by + width <= ty.width => of.slice(lo + by, width),
             Op::Concat(parts) => {
                 let mut low = 0;

@@ -1,0 +1,128 @@
+//! Networks that nobody here made, in `../shared/models`, against the answers of their runtimes.
+//! Where that folder is absent these tests say so and check nothing.
+
+mod support;
+
+use serde_json::Value;
+use std::path::PathBuf;
+use support::{repository, run_in, status, stderr, stdout, text};
+
+fn models() -> Option<PathBuf> {
+    let folder = repository().join("../shared/models");
+    if !folder.is_dir() {
+        println!("skipped: {} is absent", folder.display());
+        return None;
+    }
+    Some(folder)
+}
+
+struct Case {
+    model: &'static str,
+    compile: &'static [&'static str],
+    vectors: &'static [&'static str],
+}
+
+const JETS: Case = Case {
+    model: "qkeras_jettagging.onnx",
+    compile: &["--input-type", "global_in=fixed<16,6>"],
+    vectors: &[
+        "--input-key",
+        "input_fixed16_6",
+        "--expect-key",
+        "output_fixed16_6",
+        "--logits-key",
+        "logits_fixed16_6",
+    ],
+};
+const TFC_1W1A: Case = Case { model: "TFC_1W1A.onnx", compile: &[], vectors: &["--expect-key", "output"] };
+const TFC_2W2A: Case = Case { model: "TFC_2W2A.onnx", compile: &[], vectors: &["--expect-key", "output"] };
+
+/// Compiles and verifies; returns both JSON objects. `verify` must exit 0 with 64 samples and no
+/// difference, and measure what was predicted.
+fn verified(case: &Case, options: &[&str], checks: &[&[&str]]) -> Option<(Value, Vec<Value>)> {
+    let folder = models()?;
+    let scratch = tempfile::tempdir().unwrap();
+    let model = folder.join(case.model);
+    let compile = [&["compile", text(&model), "-o", "bundle", "--json"], case.compile, options].concat();
+    let output = run_in(scratch.path(), &compile);
+    assert_eq!(status(&output), 0, "{compile:?}: {}", stderr(&output));
+    let compiled: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let vectors = model.with_extension("npz");
+    let mut verdicts = Vec::new();
+    for extra in checks {
+        let verify = [&["verify", "bundle", "--json", "--vectors", text(&vectors)], case.vectors, *extra].concat();
+        let output = run_in(scratch.path(), &verify);
+        assert_eq!(status(&output), 0, "{compile:?} {verify:?}: {}{}", stdout(&output), stderr(&output));
+        let verdict: Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!((&verdict["samples"], &verdict["mismatches"]), (&64.into(), &0.into()), "{verdict}");
+        assert_eq!(verdict["initiation_interval_measured"], compiled["initiation_interval"], "{verdict}");
+        assert_eq!(verdict["latency_measured"], compiled["latency_cycles"], "{verdict}");
+        verdicts.push(verdict);
+    }
+    Some((compiled, verdicts))
+}
+
+/// The bottleneck starts a fold in every cycle of the interval.
+fn assert_no_bubbles(compiled: &Value) {
+    let interval = compiled["initiation_interval"].as_u64().unwrap();
+    let busy = compiled["stages"].as_array().unwrap().iter().filter_map(|stage| stage["busy_cycles"].as_u64()).max();
+    assert_eq!(busy, Some(interval), "{compiled}");
+}
+
+#[test]
+fn the_autoencoder_equals_all_four_tflite_runtimes() {
+    for (profile, key) in [
+        ("tflm", "output_tflm"),
+        ("litert-ref", "output_litert_ref"),
+        ("litert-opt", "output_litert_opt"),
+        ("xnnpack", "output_xnnpack"),
+    ] {
+        let case = Case { model: "ad01_int8.tflite", compile: &[], vectors: &[] };
+        verified(&case, &["--profile", profile], &[&["--expect-key", key]]);
+    }
+}
+
+#[test]
+fn the_autoencoder_reaches_the_goals_of_each_budget_without_a_bubble() {
+    for (budget, goal) in [("16", 20_480), ("156", 1_792), ("512", 535)] {
+        let case = Case { model: "ad01_int8.tflite", compile: &[], vectors: &["--expect-key", "output_tflm"] };
+        let Some((compiled, _)) = verified(&case, &["--max-multipliers", budget], &[&[]]) else { return };
+        assert!(compiled["initiation_interval"].as_u64().unwrap() <= goal, "{compiled}");
+        assert_no_bubbles(&compiled);
+    }
+}
+
+#[test]
+fn qonnx_networks_equal_their_executor_at_every_budget() {
+    for case in [TFC_1W1A, TFC_2W2A, JETS] {
+        for budget in ["16", "64", "156", "512"] {
+            let Some((compiled, _)) = verified(&case, &["--max-multipliers", budget], &[&[]]) else { return };
+            assert_no_bubbles(&compiled);
+        }
+    }
+}
+
+#[test]
+fn stalled_networks_give_the_same_answers() {
+    let autoencoder = Case { model: "ad01_int8.tflite", compile: &[], vectors: &["--expect-key", "output_tflm"] };
+    let seeds: Vec<String> = (1..=20).map(|seed| seed.to_string()).collect();
+    for (case, seeds) in [(TFC_2W2A, &seeds[..]), (autoencoder, &seeds[..5])] {
+        let checks: Vec<[&str; 2]> = seeds.iter().map(|seed| ["--stall-seed", seed.as_str()]).collect();
+        let checks: Vec<&[&str]> = checks.iter().map(|check| check.as_slice()).collect();
+        let Some((_, verdicts)) = verified(&case, &[], &checks) else { return };
+        for verdict in verdicts {
+            let (stalled, cycles) = (verdict["stalled_cycles"].as_u64().unwrap(), verdict["cycles"].as_u64().unwrap());
+            assert!(10 * stalled >= 2 * cycles, "{verdict}");
+        }
+    }
+}
+
+#[test]
+fn a_float_input_without_a_quantizer_says_what_to_pass() {
+    let Some(folder) = models() else { return };
+    let scratch = tempfile::tempdir().unwrap();
+    let output = run_in(scratch.path(), &["compile", text(&folder.join(JETS.model)), "-o", "bundle"]);
+    assert_eq!(status(&output), 2);
+    assert!(stderr(&output).contains("--input-type global_in=fixed<W,I>"), "{}", stderr(&output));
+    assert!(!scratch.path().join("bundle").exists());
+}
