@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use support::{committed_models, flip, neighbouring_models, systole, text, Random};
 use systole::bundle::Manifest;
 use systole::compiler::frontend::FrontOptions;
+use systole::compiler::passes::lowering::InputType;
 use systole::compiler::passes::pipeline;
 use systole::compiler::passes::schedule_stages::ScheduleOptions;
 use systole::compiler::CompileError;
@@ -25,10 +26,22 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 /// Most memory that one process may use, in KiB.
 const MEMORY_LIMIT_KIB: usize = 1 << 20;
 
+/// The input of `model` that has no quantizer, if compiling asks for its type. Damaged copies are then compiled with one
+/// as well; otherwise they would all end where the type is asked for.
+fn untyped_input(model: &Path) -> Option<String> {
+    let bytes = std::fs::read(model).unwrap();
+    let options = (FrontOptions::default(), ScheduleOptions::default());
+    let error = pipeline::compile(&bytes, &options.0, &options.1, &mut |_, _| Ok(())).err()?.to_string();
+    let (_, rest) = error.split_once("--input-type ")?;
+    rest.split_once("=fixed<").map(|(input, _)| input.to_string())
+}
+
 /// Compiles `bytes` and tells whether that gave a bundle. All forms verify themselves after every
 /// pass, and such a failure is an internal error, so that it fails the test.
-fn compiles(bytes: &[u8], name: &str) -> Result<bool, String> {
-    let front = FrontOptions { name: name.into(), ..FrontOptions::default() };
+fn compiles(bytes: &[u8], untyped: Option<&String>) -> Result<bool, String> {
+    let fixed = InputType::Fixed { bits: 16, integer_bits: 6 };
+    let input_types = untyped.map(|input| (input.clone(), fixed)).into_iter().collect();
+    let front = FrontOptions { name: "damaged".into(), profile: None, input_types };
     match pipeline::compile(bytes, &front, &ScheduleOptions::default(), &mut |_, _| Ok(())) {
         Ok(compiled) => match compiled.bundle.files.iter().any(|(path, _)| path == "manifest.json") {
             true => Ok(true),
@@ -47,6 +60,7 @@ fn fifty_damaged_files_a_model_give_a_bundle_or_a_diagnostic() {
     let (mut bundles, mut diagnostics) = (0, 0);
     for (number, model) in models.iter().enumerate() {
         let bytes = std::fs::read(model).unwrap();
+        let untyped = untyped_input(model);
         let mut random = Random(number as u64);
         for file in 0..QUICK {
             let cut = file % 10 == 0;
@@ -55,7 +69,7 @@ fn fifty_damaged_files_a_model_give_a_bundle_or_a_diagnostic() {
                 false => flip(&bytes, &mut random),
             };
             let begin = Instant::now();
-            match compiles(&damaged, "damaged") {
+            match compiles(&damaged, untyped.as_ref()) {
                 Ok(true) if cut => panic!("{}: file {file}, cut at {}, was compiled", text(model), damaged.len()),
                 Ok(true) => bundles += 1,
                 Ok(false) => diagnostics += 1,
@@ -74,13 +88,21 @@ struct Case {
     label: String,
     bytes: Vec<u8>,
     cut: bool,
+    untyped: Option<String>,
 }
 
 /// All damaged files of `model`.
 fn cases(model: &Path, seed: u64) -> Vec<Case> {
     let bytes = std::fs::read(model).unwrap();
     let mut random = Random(seed);
-    let case = |label: String, bytes: Vec<u8>, cut: bool| Case { model: model.into(), label, bytes, cut };
+    let untyped = untyped_input(model);
+    let case = |label: String, bytes: Vec<u8>, cut: bool| Case {
+        model: model.into(),
+        label,
+        bytes,
+        cut,
+        untyped: untyped.clone(),
+    };
     let cuts = (0..TRUNCATIONS).map(|i| i * bytes.len() / TRUNCATIONS);
     let mut cases: Vec<Case> =
         cuts.map(|cut| case(format!("cut at byte {cut}"), bytes[..cut].to_vec(), true)).collect();
@@ -101,6 +123,9 @@ fn compile_alone(case: &Case, folder: &Path) -> Result<i32, String> {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -c 0; ulimit -d \"$0\"; exec \"$@\"", &MEMORY_LIMIT_KIB.to_string()]);
     command.arg(systole().get_program()).args(["compile", text(&file), "-o", text(&output), "--json"]);
+    if let Some(input) = &case.untyped {
+        command.arg("--input-type").arg(format!("{input}=fixed<16,6>"));
+    }
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&errors).map_err(io)?);
     let begin = Instant::now();
     let mut child = command.spawn().map_err(io)?;
