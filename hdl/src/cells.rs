@@ -8,7 +8,7 @@ pub struct Cells {
     pub multiplier_a_bits: u32,
     /// Signed operand width in bits of its narrow port.
     pub multiplier_b_bits: u32,
-    /// Clock edges from a multiplier's registered operands to its registered product.
+    /// Clock edges from a multiplier's registered operands to its registered product, at least 1.
     pub multiplier_latency: u64,
     /// Clock edges from a memory's address to its registered data, at least 1: a read register, an
     /// output register, and one behind the choice among banks.

@@ -36,8 +36,9 @@ impl PortSpec {
 ///
 /// Ports: `aclk`, `aresetn`, `s_axis_tdata/tvalid/tready/tlast`, `m_axis_tdata/tvalid/tready/tlast`.
 /// Lanes take whole bytes, sign- or zero-extended; idle lanes are ignored on input and 0 on output;
-/// TLAST is ignored on input and marks the last beat of each sample on output. Both handshakes are
-/// registered by two-entry buffers.
+/// TLAST is ignored on input and marks the last beat of each sample on output. A two-entry buffer
+/// registers the input's handshake; the output's comes from the last stage's FIFO, or from such a
+/// buffer behind a regrouping block.
 #[derive(Clone, Debug)]
 pub struct TopSpec {
     /// Name of the design and of the module.
@@ -109,7 +110,8 @@ impl TopSpec {
         let tvalid = m.input("s_axis_tvalid", bit());
         let tready = m.output("s_axis_tready", bit());
         m.ignored_input("s_axis_tlast", bit());
-        let trimmed = (0..lanes).rev().map(|lane| tdata.expr().slice(lane * port.lane_bits(), bits)).collect::<Vec<_>>();
+        let trimmed =
+            (0..lanes).rev().map(|lane| tdata.expr().slice(lane * port.lane_bits(), bits)).collect::<Vec<_>>();
         let mut payload = m.let_("s_axis_elements", Expr::concat(&trimmed)).expr();
         let rest = (port.channels % port.lanes) as u32;
         if rest > 0 {

@@ -53,8 +53,9 @@ impl Affine {
         let biases = if raw < self.pivot[channel] { &self.bias_negative } else { &self.bias_positive };
         let sum = i128::from(raw) * i128::from(self.multipliers[channel]) + i128::from(biases[channel]);
         let rounded = match self.rounding {
-            ShiftRounding::Floor => sum,
-            ShiftRounding::HalfEven => sum + (1i128 << self.shift >> 1) - 1 + (sum >> self.shift & 1),
+            // Nothing is cut off by a shift of 0, so there is nothing to round.
+            ShiftRounding::HalfEven if self.shift > 0 => sum + (1i128 << self.shift >> 1) - 1 + (sum >> self.shift & 1),
+            ShiftRounding::Floor | ShiftRounding::HalfEven => sum,
         };
         (rounded >> self.shift).clamp(self.clamp.0.into(), self.clamp.1.into()) as i64
     }

@@ -5,7 +5,6 @@ use petgraph::graph::NodeIndex;
 use std::collections::HashMap;
 use systole_arith::IntType;
 use systole_hdl::engine::ProductKind;
-use systole_hdl::timing::Deadlock;
 
 /// What a run of the simulator gives.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +22,9 @@ impl DataflowGraph {
     /// source always valid and the sink always ready.
     ///
     /// # Errors
-    /// If the design stops: a deadlock, with everything that waits.
-    pub fn interpret(&self, samples: &[Vec<i64>]) -> Result<Execution, Deadlock> {
+    /// If the design stops (a deadlock, with everything that waits) or a stream cannot be regrouped,
+    /// both of which `verify` excludes.
+    pub fn interpret(&self, samples: &[Vec<i64>]) -> Result<Execution, String> {
         let mut execution = Execution::default();
         let mut values: HashMap<NodeIndex, Vec<Vec<i64>>> = HashMap::new();
         for index in self.order() {
@@ -39,16 +39,15 @@ impl DataflowGraph {
             }
             values.insert(index, computed);
         }
-        if let Ok(timed) = self.timed() {
-            let mut run = timed.model.start();
-            run.record(timed.source);
-            run.record(timed.sink);
-            for _ in samples {
-                run.sample()?;
-            }
-            execution.input_edges = run.firings(timed.source).to_vec();
-            execution.output_edges = run.firings(timed.sink).to_vec();
+        let timed = self.timed().map_err(|error| error.to_string())?;
+        let mut run = timed.model.start();
+        run.record(timed.source);
+        run.record(timed.sink);
+        for _ in samples {
+            run.sample().map_err(|deadlock| deadlock.to_string())?;
         }
+        execution.input_edges = run.firings(timed.source).to_vec();
+        execution.output_edges = run.firings(timed.sink).to_vec();
         Ok(execution)
     }
 }

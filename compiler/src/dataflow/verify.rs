@@ -57,7 +57,10 @@ impl DataflowGraph {
                 return broken("its FIFO has no entry".into());
             }
             if matrix.pe == 0 || matrix.pe > matrix.outputs || matrix.simd == 0 || matrix.simd > matrix.inputs {
-                return broken(format!("PE {} and SIMD {} do not fit {}x{}", matrix.pe, matrix.simd, matrix.outputs, matrix.inputs));
+                return broken(format!(
+                    "PE {} and SIMD {} do not fit {}x{}",
+                    matrix.pe, matrix.simd, matrix.outputs, matrix.inputs
+                ));
             }
         }
         let timed = self.timed().map_err(|error| error.to_string())?;

@@ -44,12 +44,7 @@ pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
     }
     files.push(("files.f".into(), list));
     let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex()[..32].to_string();
-    Ok(Hardware {
-        top: spec.name,
-        files,
-        structure_hash: digest(structure),
-        parameter_hash: digest(parameters),
-    })
+    Ok(Hardware { top: spec.name, files, structure_hash: digest(structure), parameter_hash: digest(parameters) })
 }
 
 /// The design as a top module.

@@ -170,7 +170,13 @@ fn inner_stream(channel: &Channel, producer: Option<String>, consumers: Vec<Stri
 }
 
 /// A stream at a port of the top: lanes of whole bytes.
-fn port_stream(channel: &Channel, lanes: usize, kind: StreamKind, producer: Option<String>, consumers: Vec<String>) -> Stream {
+fn port_stream(
+    channel: &Channel,
+    lanes: usize,
+    kind: StreamKind,
+    producer: Option<String>,
+    consumers: Vec<String>,
+) -> Stream {
     let prefix = if kind == StreamKind::Input { "s_axis" } else { "m_axis" };
     let inner = inner_stream(channel, producer, consumers);
     Stream {

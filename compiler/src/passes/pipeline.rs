@@ -34,9 +34,8 @@ pub fn compile(
     options: &ScheduleOptions,
     dump: &mut Dump<'_>,
 ) -> Result<Compiled, CompileError> {
-    let checked = |pass: &'static str, result: Result<(), String>| {
-        result.map_err(|cause| CompileError::Internal { pass, cause })
-    };
+    let checked =
+        |pass: &'static str, result: Result<(), String>| result.map_err(|cause| CompileError::Internal { pass, cause });
 
     // The file as it is: all later errors can name its nodes.
     let mut graph = frontend::import(bytes, front)?;

@@ -1,8 +1,6 @@
 //! `QuantGraph` -> `DataflowGraph`: chooses foldings, hardware forms, lanes and FIFO depths.
 
-use crate::dataflow::{
-    BlockTiming, Channel, DataflowGraph, EngineId, Folding, Link, Node, Port, Stage,
-};
+use crate::dataflow::{BlockTiming, Channel, DataflowGraph, EngineId, Folding, Link, Node, Port, Stage};
 use crate::diagnostic::CompileError;
 use crate::quant::{Dense, QuantGraph, QuantNode, QuantOp, QuantTensor};
 use crate::schedule::{self, fifo, lanes, Goal, StageShape};
@@ -64,12 +62,13 @@ struct Product<'q> {
 pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGraph, CompileError> {
     let products = products(quant)?;
     let (Some(first), Some(last)) = (products.first(), products.last()) else {
-        return Err(CompileError::model("the network has no layer to accelerate", "give a network with at least one matrix product"));
+        return Err(CompileError::model(
+            "the network has no layer to accelerate",
+            "give a network with at least one matrix product",
+        ));
     };
-    let shape = |product: &Product| StageShape {
-        name: product.node.name.clone(),
-        matrix: product.matrix(1, 1, options.cells),
-    };
+    let shape =
+        |product: &Product| StageShape { name: product.node.name.clone(), matrix: product.matrix(1, 1, options.cells) };
     let shapes: Vec<StageShape> = products.iter().map(shape).collect();
     let mut limits = Vec::new();
     if let Some(lanes) = options.input_lanes {
@@ -85,7 +84,7 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
     let first_matrix = first.matrix(foldings[0].pe as usize, foldings[0].simd as usize, options.cells);
     let fits = |lanes: usize| first.takes(lanes, &first_matrix);
     let input_lanes = match options.input_lanes {
-        Some(lanes) => lanes.min(first.stream_channels),
+        Some(lanes) => lanes,
         None => {
             let wanted = (foldings[0].simd as usize).min(first.stream_channels);
             (1..=wanted).rev().find(|&lanes| fits(lanes)).unwrap_or(1)
@@ -124,7 +123,7 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
         graph.add_edge(from, node, std::mem::replace(&mut channel, next));
         from = node;
     }
-    let lanes = options.output_lanes.unwrap_or(channel.lanes).min(last.output.channels());
+    let lanes = options.output_lanes.unwrap_or(channel.lanes);
     let port = Port { prefix: "m_axis".into(), lanes, border: quant.outputs[0].clone() };
     let sink = graph.add_node(Node::Output(port));
     graph.add_edge(from, sink, channel);
@@ -145,8 +144,11 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
 }
 
 fn port_limit(port: &str, lanes: usize, channels: usize, elements: usize) -> Result<(String, u64), CompileError> {
-    if lanes == 0 {
-        return Err(CompileError::model(format!("the {port} port cannot have 0 lanes"), format!("use 1 to {channels}")));
+    if lanes == 0 || lanes > channels {
+        return Err(CompileError::model(
+            format!("the {port} port cannot have {lanes} lanes for {channels} channels a pixel"),
+            format!("use 1 to {channels}"),
+        ));
     }
     Ok((format!("the {port} port with {lanes} lanes"), (elements / channels * channels.div_ceil(lanes)) as u64))
 }
@@ -202,12 +204,14 @@ fn products(quant: &QuantGraph) -> Result<Vec<Product<'_>>, CompileError> {
     pending
         .into_par_iter()
         .map(|(name, node, dense, input, output, stream_channels)| {
-            let form = dense
-                .hardware_form(input)
-                .map_err(|error| CompileError::node(&node.name, error.to_string(), "quantize this layer's output to at most 8 bits"))?;
+            let form = dense.hardware_form(input).map_err(|error| {
+                CompileError::node(&node.name, error.to_string(), "quantize this layer's output to at most 8 bits")
+            })?;
             let accumulator_bits = dense
                 .raw_range(input)
-                .map_err(|error| CompileError::node(&node.name, error.to_string(), "narrow the layer's inputs or weights"))?
+                .map_err(|error| {
+                    CompileError::node(&node.name, error.to_string(), "narrow the layer's inputs or weights")
+                })?
                 .signed_bits();
             let weights = Arc::new(dense.weights.clone());
             Ok(Product { name, node, dense, input, output, stream_channels, weights, form, accumulator_bits })

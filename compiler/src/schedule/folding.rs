@@ -110,7 +110,11 @@ pub enum ScheduleError {
 ///
 /// # Errors
 /// If the goal is out of reach, with the least number that is not.
-pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -> Result<Vec<FoldingChoice>, ScheduleError> {
+pub fn fold(
+    stages: &[StageShape],
+    goal: Goal,
+    border_beats: &[(String, u64)],
+) -> Result<Vec<FoldingChoice>, ScheduleError> {
     let limits = stages.iter().map(|stage| (format!("stage `{}`", stage.name), stage.pixels()));
     let (limit, fastest) = limits
         .chain(border_beats.iter().cloned())
@@ -130,7 +134,8 @@ pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -
             let minimum = stages.len() as u64;
             let total = |foldings: &[FoldingChoice]| foldings.iter().map(|f| f.multipliers()).sum::<u64>();
             let fits = |interval: u64| at(interval).is_some_and(|foldings| total(&foldings) <= budget);
-            let slowest = stages.iter().map(|s| s.cycles(FoldingChoice { pe: 1, simd: 1 })).max().unwrap_or(1).max(fastest);
+            let slowest =
+                stages.iter().map(|s| s.cycles(FoldingChoice { pe: 1, simd: 1 })).max().unwrap_or(1).max(fastest);
             let (mut low, mut high) = (fastest, slowest);
             if !fits(high) {
                 return Err(ScheduleError::Budget { budget, minimum });
