@@ -51,7 +51,8 @@ fn random_case(random: &mut Random, samples: usize) -> Case {
     let (pixels, inputs, outputs) = (1 + random.below(3), 1 + random.below(24), 1 + random.below(12));
     let (pe, simd) = (1 + random.below(outputs), 1 + random.below(inputs));
     let weights = Array2::from_shape_fn((outputs, inputs), |_| random.value(weight));
-    let cells = Cells { lanes_per_hop: 1 + random.below(4), logic_lanes_per_hop: 1 + random.below(5), ..Cells::default() };
+    let cells =
+        Cells { lanes_per_hop: 1 + random.below(4), logic_lanes_per_hop: 1 + random.below(5), ..Cells::default() };
     let matrix = MatrixSpec { pixels, inputs, outputs, pe, simd, input, weight, accumulator_bits: 18, cells };
     let lanes = (matrix.outputs.div_ceil(matrix.groups() * matrix.folds())).max(1 + random.below(pe));
     let (form, output) = match random.below(2) {
@@ -98,7 +99,10 @@ fn random_case(random: &mut Random, samples: usize) -> Case {
 /// Beats of a stream: `lanes` elements each, a pixel never straddled, idle lanes 0.
 fn beats(elements: &[i64], channels: usize, lanes: usize, ty: IntType) -> Vec<BigUint> {
     let beat = |group: &[i64]| {
-        group.iter().rev().fold(BigUint::default(), |word, &value| (word << ty.bits()) | BigUint::from(ty.encode(value)))
+        group
+            .iter()
+            .rev()
+            .fold(BigUint::default(), |word, &value| (word << ty.bits()) | BigUint::from(ty.encode(value)))
     };
     elements.chunks(channels).flat_map(|pixel| pixel.chunks(lanes).map(beat)).collect()
 }
@@ -212,7 +216,8 @@ fn a_stage_computes_its_matrix_product_and_moves_every_beat_on_the_predicted_edg
     for seed in 0..150 {
         let case = random_case(&mut Random(seed), 4);
         let (taken, given, outputs) = simulate(&case, &mut |_| (false, false));
-        let name = format!("seed {seed}: {:?} lanes {} in {}", case.spec.matrix, case.spec.out_lanes(), case.spec.in_lanes);
+        let name =
+            format!("seed {seed}: {:?} lanes {} in {}", case.spec.matrix, case.spec.out_lanes(), case.spec.in_lanes);
         assert_eq!(outputs, expected(&case), "{name}");
         let (input_edges, output_edges) = predicted(&case);
         assert_eq!(taken, input_edges, "input edges, {name}");

@@ -16,7 +16,12 @@ impl FifoSpec {
         let memory = self.memory(cells);
         let credited = if self.credited { "_credited" } else { "" };
         let mut m = ModuleBuilder::new(format!("fifo_{}x{}{credited}", self.depth, self.width));
-        m.comment(format!("First-in first-out buffer of {} beats of {} bits in {}.", self.depth, self.width, memory.name()));
+        m.comment(format!(
+            "First-in first-out buffer of {} beats of {} bits in {}.",
+            self.depth,
+            self.width,
+            memory.name()
+        ));
         m.comment("A beat stored at edge t can leave at edge t + 1.");
         let ports = Ports {
             in_valid: m.input("in_valid", bit()),

@@ -72,7 +72,10 @@ impl RegroupSpec {
             let whole_before = seen / self.out_channels;
             let whole_after = next / self.out_channels;
             let padding = self.out_channels.next_multiple_of(self.out_lanes) - self.out_channels;
-            if padding > 0 && whole_after > whole_before && (next % self.out_channels != 0 || whole_after > whole_before + 1) {
+            if padding > 0
+                && whole_after > whole_before
+                && (next % self.out_channels != 0 || whole_after > whole_before + 1)
+            {
                 return Err(RegroupError {
                     in_channels: self.in_channels,
                     in_lanes: self.in_lanes,
@@ -193,7 +196,13 @@ impl RegroupSpec {
     }
 
     /// Timing: the accepting side where it is always ready. Each token on `input` is a beat.
-    pub(crate) fn take_unstalled(&self, model: &mut TokenModel, input: EdgeId, added: &[usize], rounds_per_sample: u64) -> Elements {
+    pub(crate) fn take_unstalled(
+        &self,
+        model: &mut TokenModel,
+        input: EdgeId,
+        added: &[usize],
+        rounds_per_sample: u64,
+    ) -> Elements {
         let elements = model.edge("result elements", 0);
         let phase = |add: usize| Phase {
             repeat: 1,
@@ -304,7 +313,8 @@ mod tests {
 
     #[test]
     fn a_pixel_that_ends_inside_a_beat_needs_lanes_that_divide_it() {
-        let reshape = |out_lanes| RegroupSpec { in_channels: 12, in_lanes: 5, out_channels: 4, out_lanes, ..spec(1, 1, 1) };
+        let reshape =
+            |out_lanes| RegroupSpec { in_channels: 12, in_lanes: 5, out_channels: 4, out_lanes, ..spec(1, 1, 1) };
         assert!(reshape(3).added().is_err());
         assert_eq!(reshape(2).added(), Ok(vec![5, 5, 2]));
     }

@@ -62,7 +62,9 @@ impl RegroupSpec {
             "Regroups pixels of {} elements in beats of {lanes_in} to pixels of {} elements in beats of {lanes_out}.",
             self.in_channels, self.out_channels
         ));
-        m.comment(format!("Elements of {width} bits, {slots} slots. An element stored at edge t can leave at edge t + 1."));
+        m.comment(format!(
+            "Elements of {width} bits, {slots} slots. An element stored at edge t can leave at edge t + 1."
+        ));
 
         let in_valid = m.input("in_valid", bit());
         let in_data = m.input("in_data", uint(lanes_in * width));
@@ -73,7 +75,8 @@ impl RegroupSpec {
         let constant = |value: usize| Expr::lit(fill_type, value as i64);
         let fill = m.register("fill", fill_type);
         m.reset(fill, 0);
-        let held: Vec<Signal> = (0..slots.max(self.out_lanes)).map(|slot| m.register(format!("slot_{slot}"), uint(width))).collect();
+        let held: Vec<Signal> =
+            (0..slots.max(self.out_lanes)).map(|slot| m.register(format!("slot_{slot}"), uint(width))).collect();
 
         let full_beat = m.let_("full_beat", fill.expr().ge(&constant(self.out_lanes)));
         m.assign(out_valid, full_beat.expr());

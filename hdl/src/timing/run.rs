@@ -209,7 +209,8 @@ impl Run<'_> {
                 break;
             }
         }
-        if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary() {
+        if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary()
+        {
             return Ok(());
         }
         Err(self.deadlock())
@@ -237,8 +238,11 @@ impl Run<'_> {
             if actor == 0 && begins {
                 state.ready = state.ready.max(due(self.samples - 1, self.pace));
             }
-            let time =
-                phase.takes.iter().map(|take| self.queues[take.edge.0].available(take.need)).fold(state.ready, u64::max);
+            let time = phase
+                .takes
+                .iter()
+                .map(|take| self.queues[take.edge.0].available(take.need))
+                .fold(state.ready, u64::max);
             for take in &phase.takes {
                 self.queues[take.edge.0].consume(take.consume);
                 if let Some(flow) = &mut self.flows[take.edge.0] {
@@ -249,7 +253,11 @@ impl Run<'_> {
                 if let Some(flow) = &mut self.flows[give.edge.0] {
                     flow.given.push((time + give.delay + give.stride * (give.count - 1), give.count));
                 }
-                self.queues[give.edge.0].push(Tokens { time: time + give.delay, stride: give.stride, count: give.count });
+                self.queues[give.edge.0].push(Tokens {
+                    time: time + give.delay,
+                    stride: give.stride,
+                    count: give.count,
+                });
             }
             let spans = &mut self.spans[actor];
             if begins {

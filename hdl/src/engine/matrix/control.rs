@@ -51,7 +51,10 @@ impl ControlSpec<'_> {
         ));
         m.comment(format!("Starts folds: {groups} groups of {folds} folds a pixel, replayed from {depth} entries."));
         m.comment("A fold starts unless its input is missing or, at the start of a group, the");
-        m.comment(format!("group's output beats of {} elements have no room in the FIFO of {}.", self.lanes, self.fifo_depth));
+        m.comment(format!(
+            "group's output beats of {} elements have no room in the FIFO of {}.",
+            self.lanes, self.fifo_depth
+        ));
         let in_valid = m.input("in_valid", bit());
         let in_ready = m.output("in_ready", bit());
         let credit = m.input("credit", bit());

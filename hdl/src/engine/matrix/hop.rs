@@ -21,9 +21,16 @@ impl MatrixSpec {
         let depth = self.replay_depth();
         let mut m = ModuleBuilder::new(format!(
             "mac_hop_pe{}_lanes{lanes}_{}x{}_acc{}_depth{depth}_level{}",
-            self.pe, self.input, self.weight, self.accumulator_bits, self.tree_levels()
+            self.pe,
+            self.input,
+            self.weight,
+            self.accumulator_bits,
+            self.tree_levels()
         ));
-        m.comment(format!("One hop of the systolic chain: {} PE x {lanes} lanes, {} by {}.", self.pe, self.input, self.weight));
+        m.comment(format!(
+            "One hop of the systolic chain: {} PE x {lanes} lanes, {} by {}.",
+            self.pe, self.input, self.weight
+        ));
         m.comment(format!("Bank of {depth} input beats; partial sums of {} bits.", self.accumulator_bits));
         let address_type = uint(bits_for(depth as u64 - 1));
         let write = m.input("write", bit());
@@ -40,13 +47,8 @@ impl MatrixSpec {
             true => MemoryStyle::Distributed,
             false => MemoryStyle::Block,
         };
-        let bank = m.memory(MemorySpec {
-            name: "bank".into(),
-            width: lanes as u32 * input_bits,
-            depth,
-            style,
-            init: None,
-        });
+        let bank =
+            m.memory(MemorySpec { name: "bank".into(), width: lanes as u32 * input_bits, depth, style, init: None });
         m.write_port(bank, write.expr(), write_address.expr(), write_data.expr());
         let mut inputs = m.read_port(bank, "bank_read", read_address.expr(), None);
         for stage in 1..self.cells.memory_read_latency {
@@ -72,7 +74,15 @@ impl MatrixSpec {
     }
 
     /// The registered product of one lane.
-    fn product(&self, m: &mut ModuleBuilder, pe: usize, lane: usize, lanes: usize, inputs: Signal, weights: Signal) -> Signal {
+    fn product(
+        &self,
+        m: &mut ModuleBuilder,
+        pe: usize,
+        lane: usize,
+        lanes: usize,
+        inputs: Signal,
+        weights: Signal,
+    ) -> Signal {
         let (input_bits, weight_bits) = (self.input.bits(), self.weight.bits());
         let x = inputs.expr().slice(lane as u32 * input_bits, input_bits);
         let w = weights.expr().slice((pe * lanes + lane) as u32 * weight_bits, weight_bits);
