@@ -2,7 +2,7 @@
 //! bit-exact to the network, and the software around it.
 //!
 //! This package is the `systole` command line and this facade, which re-exports every crate under
-//! its room's name and adds what ties two of them together ([`reference`], [`npy`]).
+//! its room's name and adds what ties two of them together ([`mod@reference`], [`npy`]).
 //!
 //! ```no_run
 //! use systole::compiler::frontend::FrontOptions;

@@ -1,8 +1,13 @@
-//! Installing what simulation needs: Verilator, make and a C++ compiler.
+//! Installing what simulation needs: Verilator, a C++ compiler, make, and zlib for waveforms.
 
+use crate::step;
+use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// A package manager and how it installs Verilator with its tools.
+/// Oldest Verilator that is supported, `major.minor`.
+const OLDEST: (u32, u32) = (5, 6);
+
+/// A package manager and how it installs everything.
 struct Manager {
     program: &'static str,
     refresh: Option<&'static [&'static str]>,
@@ -34,25 +39,67 @@ const MANAGERS: &[Manager] = &[
 /// # Errors
 /// If something is missing and cannot be installed, with the commands to do it by hand.
 pub fn run() -> Result<(), String> {
-    let missing: Vec<&str> = ["verilator", "g++", "make"].into_iter().filter(|tool| !answers(tool)).collect();
+    let missing = missing();
     if missing.is_empty() {
-        println!("setup: Verilator, g++ and make are here");
-        return Ok(());
+        return Ok(println!("setup: Verilator, a C++ compiler, make and zlib are here"));
     }
-    let Some(manager) = MANAGERS.iter().find(|manager| answers(manager.program)) else {
+    let list = missing.join(", ");
+    let Some(manager) = MANAGERS.iter().find(|manager| says_version(manager.program).is_some()) else {
         return Err(format!(
-            "{} missing and no known package manager: install Verilator 5.006 or newer, g++ and make",
-            missing.join(", ")
+            "{list} missing and no known package manager: install Verilator 5.006 or newer, g++, make and zlib's headers"
         ));
     };
-    println!("setup: {} missing; installing with {}", missing.join(", "), manager.program);
+    println!("setup: {list} missing; installing with {}", manager.program);
     for arguments in manager.refresh.into_iter().chain([manager.install]) {
-        crate::step::run(&mut elevated(manager.program, arguments))?;
+        step::run(&mut elevated(manager.program, arguments))?;
     }
-    match answers("verilator") {
-        true => Ok(()),
-        false => Err("Verilator was installed but does not answer `verilator --version`".into()),
+    match self::missing().as_slice() {
+        [] => Ok(()),
+        still => Err(format!(
+            "still missing: {}; packages of this system may be too old: build Verilator 5.006 or newer from \
+             https://github.com/verilator/verilator and name it in VERILATOR or put it on PATH",
+            still.join(", ")
+        )),
     }
+}
+
+/// What simulation and its tests need and cannot find.
+fn missing() -> Vec<&'static str> {
+    let verilator = std::env::var("VERILATOR").ok().filter(|name| !name.is_empty());
+    let said = says_version(verilator.as_deref().unwrap_or("verilator"));
+    // Some builds print no version; they are newer than those that had to be told apart.
+    let verilator = said.is_some_and(|said| version(&said).is_none_or(|version| version >= OLDEST));
+    let compiler = says_version("g++").is_some();
+    let checks = [
+        ("Verilator 5.006 or newer", verilator),
+        ("g++", compiler),
+        ("make", says_version("make").is_some()),
+        ("zlib's headers", compiler && has_zlib()),
+    ];
+    checks.into_iter().filter(|(_, here)| !here).map(|(name, _)| name).collect()
+}
+
+/// The version in `Verilator 5.006 2023-01-22 ...`.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let word = said.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+    let (major, rest) = word.split_once('.')?;
+    let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// What `program --version` prints, if it runs and succeeds.
+fn says_version(program: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether the compiler finds `zlib.h`.
+fn has_zlib() -> bool {
+    let mut command = Command::new("g++");
+    command.args(["-E", "-x", "c++", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else { return false };
+    let written = child.stdin.take().is_some_and(|mut input| input.write_all(b"#include <zlib.h>\n").is_ok());
+    child.wait().is_ok_and(|status| written && status.success())
 }
 
 /// The command itself as root or for a manager that wants no root, else through sudo.
@@ -66,12 +113,20 @@ fn elevated(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn answers(program: &str) -> bool {
-    let version = Command::new(program)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    version.is_ok_and(|status| status.success())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("Verilator 5.006 2023-01-22 rev (Debian 5.006-3)"), Some((5, 6)));
+        assert!(version("Verilator 5.038 2025-07-08 rev v5.038") > Some(OLDEST));
+        assert!(version("Verilator 4.228 2022-10-01") < Some(OLDEST));
+        assert_eq!(version("Verilator  rev "), None);
+    }
+
+    #[test]
+    fn a_program_that_does_not_exist_says_nothing() {
+        assert_eq!(says_version("no-such-program-here"), None);
+    }
 }
