@@ -41,7 +41,8 @@ const MANAGERS: &[Manager] = &[
 pub fn run() -> Result<(), String> {
     let missing = missing();
     if missing.is_empty() {
-        return Ok(println!("setup: Verilator, a C++ compiler, make and zlib are here"));
+        println!("setup: Verilator, a C++ compiler, make and zlib are here");
+        return Ok(());
     }
     let list = missing.join(", ");
     let Some(manager) = MANAGERS.iter().find(|manager| says_version(manager.program).is_some()) else {
