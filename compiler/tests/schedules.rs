@@ -7,6 +7,7 @@ use systole_arith::IntType;
 use systole_compiler::frontend::{compile_front, FrontOptions};
 use systole_compiler::ops::random::Random;
 use systole_compiler::passes::schedule_stages::{self, ScheduleOptions};
+use systole_compiler::quant::QuantTensor;
 use systole_compiler::schedule::Goal;
 use systole_compiler::{DataflowGraph, QuantGraph};
 
@@ -51,8 +52,12 @@ fn schedule(quant: &QuantGraph, budget: u64) -> Option<DataflowGraph> {
     schedule_stages::run(&named, &options).ok()
 }
 
-fn random_sample(element: IntType, count: usize, random: &mut Random) -> Vec<i64> {
-    (0..count).map(|_| element.decode(random.bits())).collect()
+fn random_sample(tensor: &QuantTensor, random: &mut Random) -> Vec<i64> {
+    let value = |random: &mut Random| match tensor.element {
+        IntType::Bipolar => tensor.element.decode(random.bits()),
+        _ => random.within(tensor.range.lo, tensor.range.hi),
+    };
+    (0..tensor.elements()).map(|_| value(random)).collect()
 }
 
 #[test]
@@ -67,8 +72,7 @@ fn every_stored_network_computes_in_hardware_form_what_the_reference_computes() 
             assert_eq!(design.verify(), Ok(()), "{} at {budget}", path.display());
             let input = quant.tensor(quant.inputs[0].tensor);
             let mut random = Random::new(budget);
-            let samples: Vec<Vec<i64>> =
-                (0..4).map(|_| random_sample(input.element, input.elements(), &mut random)).collect();
+            let samples: Vec<Vec<i64>> = (0..4).map(|_| random_sample(input, &mut random)).collect();
             let execution = design.interpret(&samples).unwrap();
             let shaped: Vec<_> = samples
                 .iter()

@@ -115,10 +115,10 @@ impl TopSpec {
         let mut payload = m.let_("s_axis_elements", Expr::concat(&trimmed)).expr();
         let rest = (port.channels % port.lanes) as u32;
         if rest > 0 {
-            let accepted = m.let_("s_axis_accepted", tvalid.expr().and(&tready.expr()));
+            let accepted = m.let_("s_axis_accepted", tvalid.expr().and(tready.expr()));
             let last = beat_counter(m, "s_axis_beat", port.channels.div_ceil(port.lanes), accepted.expr());
             let high = payload.slice(rest * bits, (lanes - rest) * bits);
-            let cleared = Expr::mux(&last, &Expr::lit(high.ty(), 0), &high);
+            let cleared = Expr::mux(&last, Expr::lit(high.ty(), 0), &high);
             payload = m.let_("s_axis_cleared", Expr::concat(&[cleared, payload.slice(0, rest * bits)])).expr();
         }
         let out = wires(m, &self.input_stream, lanes * bits);
@@ -163,7 +163,7 @@ impl TopSpec {
         m.assign(tdata, Expr::concat(&lanes));
         m.assign(tvalid, stream.valid.expr());
         m.assign(stream.ready, tready.expr());
-        let sent = m.let_("m_axis_sent", stream.valid.expr().and(&tready.expr()));
+        let sent = m.let_("m_axis_sent", stream.valid.expr().and(tready.expr()));
         let last = beat_counter(m, "m_axis_beat", port.beats(), sent.expr());
         m.assign(tlast, last);
         Ok(())
@@ -201,9 +201,9 @@ fn beat_counter(m: &mut ModuleBuilder, name: &str, beats: usize, accepted: Expr)
     let ty = uint(bits_for(beats as u64 - 1));
     let count = m.register(name, ty);
     m.reset(count, 0);
-    let last = m.let_(format!("{name}_is_last"), count.expr().eq(&Expr::lit(ty, beats as i64 - 1)));
-    let up = count.expr().add(&Expr::lit(ty, 1));
-    m.clock_if(count, accepted, Expr::mux(&last.expr(), &Expr::lit(ty, 0), &up));
+    let last = m.let_(format!("{name}_is_last"), count.expr().eq(Expr::lit(ty, beats as i64 - 1)));
+    let up = count.expr().add(Expr::lit(ty, 1));
+    m.clock_if(count, accepted, Expr::mux(last.expr(), Expr::lit(ty, 0), &up));
     last.expr()
 }
 

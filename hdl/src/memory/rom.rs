@@ -132,7 +132,7 @@ impl RomSpec {
                     .collect();
                 let last = held.len() - 1;
                 let choose = |rest: Expr, (index, word): (usize, &Expr)| {
-                    Expr::mux(&chosen.eq(&Expr::lit(chosen.ty(), index as u64)), word, &rest)
+                    Expr::mux(chosen.eq(Expr::lit(chosen.ty(), index as u64)), word, &rest)
                 };
                 let value = held[..last].iter().enumerate().fold(held[last].clone(), choose);
                 if elapsed == self.read_latency {

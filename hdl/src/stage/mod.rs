@@ -151,7 +151,8 @@ impl MatrixStageSpec {
 
 /// The regrouping block in front of an engine, where one is needed.
 pub fn input_regroup(in_channels: usize, in_lanes: usize, matrix: &MatrixSpec) -> Option<RegroupSpec> {
-    let same_pixels = in_channels == matrix.inputs || (in_channels % in_lanes == 0 && matrix.inputs % matrix.simd == 0);
+    let same_pixels = in_channels == matrix.inputs
+        || (in_channels.is_multiple_of(in_lanes) && matrix.inputs.is_multiple_of(matrix.simd));
     (in_lanes != matrix.simd || !same_pixels).then(|| RegroupSpec {
         in_channels,
         in_lanes,

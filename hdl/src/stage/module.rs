@@ -58,7 +58,7 @@ impl MatrixStageSpec {
             }
         };
 
-        let credit = m.let_("credit", out_valid.expr().and(&out_ready.expr()));
+        let credit = m.let_("credit", out_valid.expr().and(out_ready.expr()));
         let control = ControlSpec { matrix, lanes: self.out_lanes(), fifo_depth: self.fifo_depth };
         let module = control.module()?;
         let replay_type = uint(control.replay_address_bits());

@@ -34,22 +34,22 @@ impl FifoSpec {
         let count = m.register("count", count_type);
         m.reset(count, 0);
         let level = |value: usize| Expr::lit(count_type, value as i64);
-        let filled = m.let_("filled", count.expr().ne(&level(0)));
+        let filled = m.let_("filled", count.expr().ne(level(0)));
         m.assign(ports.out_valid, filled.expr());
-        let take = m.let_("take", filled.expr().and(&ports.out_ready.expr()));
+        let take = m.let_("take", filled.expr().and(ports.out_ready.expr()));
         let store = match self.credited {
             true => ports.in_valid,
             false => {
                 let in_ready = m.output("in_ready", bit());
-                let room = m.let_("room", count.expr().ne(&level(self.depth)));
+                let room = m.let_("room", count.expr().ne(level(self.depth)));
                 m.assign(in_ready, room.expr());
-                m.let_("store", ports.in_valid.expr().and(&room.expr()))
+                m.let_("store", ports.in_valid.expr().and(room.expr()))
             }
         };
-        let up = count.expr().add(&level(1));
-        let down = count.expr().sub(&level(1));
-        let changes = store.expr().xor(&take.expr());
-        m.clock_if(count, changes, Expr::mux(&store.expr(), &up, &down));
+        let up = count.expr().add(level(1));
+        let down = count.expr().sub(level(1));
+        let changes = store.expr().xor(take.expr());
+        m.clock_if(count, changes, Expr::mux(store.expr(), &up, &down));
         match self.depth {
             1 => self.single(&mut m, &ports, store),
             _ => self.circular(&mut m, &ports, store, take, memory),
@@ -69,10 +69,10 @@ impl FifoSpec {
         let pointer_type = uint(bits_for(self.depth as u64 - 1));
         let at = |value: usize| Expr::lit(pointer_type, value as i64);
         let after = |m: &mut ModuleBuilder, name: &str, pointer: Signal| {
-            let up = pointer.expr().add(&at(1));
+            let up = pointer.expr().add(at(1));
             let next = match self.depth.is_power_of_two() {
                 true => up,
-                false => Expr::mux(&pointer.expr().eq(&at(self.depth - 1)), &at(0), &up),
+                false => Expr::mux(pointer.expr().eq(at(self.depth - 1)), at(0), &up),
             };
             m.let_(name, next)
         };
@@ -83,7 +83,7 @@ impl FifoSpec {
         let write_next = after(m, "write_next", write_pointer);
         m.clock_if(write_pointer, store.expr(), write_next.expr());
         let read_next = after(m, "read_next", read_pointer);
-        let reading = m.let_("reading", Expr::mux(&take.expr(), &read_next.expr(), &read_pointer.expr()));
+        let reading = m.let_("reading", Expr::mux(take.expr(), read_next.expr(), read_pointer.expr()));
         m.clock(read_pointer, reading.expr());
 
         let style = match memory {
@@ -103,8 +103,8 @@ impl FifoSpec {
         let bypass = m.register("bypass", uint(self.width as u32));
         let bypassing = m.register("bypassing", bit());
         m.clock(bypass, ports.in_data.expr());
-        m.clock(bypassing, store.expr().and(&reading.expr().eq(&write_pointer.expr())));
-        m.assign(ports.out_data, Expr::mux(&bypassing.expr(), &bypass.expr(), &stored.expr()));
+        m.clock(bypassing, store.expr().and(reading.expr().eq(write_pointer.expr())));
+        m.assign(ports.out_data, Expr::mux(bypassing.expr(), bypass.expr(), stored.expr()));
     }
 }
 

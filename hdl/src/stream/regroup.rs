@@ -74,7 +74,7 @@ impl RegroupSpec {
             let padding = self.out_channels.next_multiple_of(self.out_lanes) - self.out_channels;
             if padding > 0
                 && whole_after > whole_before
-                && (next % self.out_channels != 0 || whole_after > whole_before + 1)
+                && (!next.is_multiple_of(self.out_channels) || whole_after > whole_before + 1)
             {
                 return Err(RegroupError {
                     in_channels: self.in_channels,

@@ -78,19 +78,19 @@ impl RegroupSpec {
         let held: Vec<Signal> =
             (0..slots.max(self.out_lanes)).map(|slot| m.register(format!("slot_{slot}"), uint(width))).collect();
 
-        let full_beat = m.let_("full_beat", fill.expr().ge(&constant(self.out_lanes)));
+        let full_beat = m.let_("full_beat", fill.expr().ge(constant(self.out_lanes)));
         m.assign(out_valid, full_beat.expr());
         let leaving: Vec<Expr> = held[..self.out_lanes].iter().rev().map(|slot| slot.expr()).collect();
         m.assign(out_data, Expr::concat(&leaving));
         let emit = match handshake {
             true => {
                 let out_ready = m.input("out_ready", bit());
-                m.let_("emit_beat", full_beat.expr().and(&out_ready.expr()))
+                m.let_("emit_beat", full_beat.expr().and(out_ready.expr()))
             }
             false => full_beat,
         };
-        let less = fill.expr().sub(&constant(self.out_lanes));
-        let kept_fill = m.let_("kept_fill", Expr::mux(&emit.expr(), &less, &fill.expr()));
+        let less = fill.expr().sub(constant(self.out_lanes));
+        let kept_fill = m.let_("kept_fill", Expr::mux(emit.expr(), &less, fill.expr()));
 
         let beat = self.beat_counter(&mut m, &added);
         let take = match handshake {
@@ -99,35 +99,35 @@ impl RegroupSpec {
                 let limit = by_beat(beat.as_ref(), &added, &|add| constant(slots - add));
                 let room = m.let_("room", kept_fill.expr().le(&limit));
                 m.assign(in_ready, room.expr());
-                m.let_("take", in_valid.expr().and(&room.expr()))
+                m.let_("take", in_valid.expr().and(room.expr()))
             }
             false => in_valid,
         };
         if let Some(beat) = &beat {
             let one = Expr::lit(beat.value.ty(), 1);
             let zero = Expr::lit(beat.value.ty(), 0);
-            let next = Expr::mux(&beat.is_last.expr(), &zero, &beat.value.expr().add(&one));
+            let next = Expr::mux(beat.is_last.expr(), &zero, beat.value.expr().add(&one));
             m.clock_if(beat.value, take.expr(), next);
         }
         let amount = by_beat(beat.as_ref(), &added, &|add| constant(add));
         let grown = m.let_("grown_fill", kept_fill.expr().add(&amount));
-        m.clock(fill, Expr::mux(&take.expr(), &grown.expr(), &kept_fill.expr()));
+        m.clock(fill, Expr::mux(take.expr(), grown.expr(), kept_fill.expr()));
 
         let entering = self.masked_input(&mut m, in_data, beat.as_ref());
         let zero = Expr::lit(uint(width), 0);
         let writes: Vec<(usize, Signal)> = places
             .iter()
             .map(|&place| {
-                let here = take.expr().and(&kept_fill.expr().eq(&constant(place)));
+                let here = take.expr().and(kept_fill.expr().eq(constant(place)));
                 (place, m.let_(format!("write_at_{place}"), here))
             })
             .collect();
         for (slot, &register) in held.iter().enumerate() {
             let above = held.get(slot + self.out_lanes).map_or(zero.clone(), |above| above.expr());
-            let mut next = Expr::mux(&emit.expr(), &above, &register.expr());
+            let mut next = Expr::mux(emit.expr(), &above, register.expr());
             for (place, here) in writes.iter().filter(|(place, _)| *place <= slot && slot < place + self.in_lanes) {
                 let element = entering.slice((slot - place) as u32 * width, width);
-                next = next.or(&Expr::mux(&here.expr(), &element, &zero));
+                next = next.or(Expr::mux(here.expr(), &element, &zero));
             }
             m.clock(register, next);
             m.reset(register, 0);
@@ -138,7 +138,7 @@ impl RegroupSpec {
     /// Counts the input beats of a round, where they differ.
     fn beat_counter(&self, m: &mut ModuleBuilder, added: &[usize]) -> Option<BeatCounter> {
         let uniform = added.iter().all(|&add| add == added[0]);
-        let masked = self.mask_idle_lanes && self.in_channels % self.in_lanes > 0;
+        let masked = self.mask_idle_lanes && !self.in_channels.is_multiple_of(self.in_lanes);
         if added.len() == 1 || (uniform && !masked) {
             return None;
         }
@@ -182,7 +182,7 @@ struct BeatCounter {
 
 impl BeatCounter {
     fn at(&self, index: usize) -> Expr {
-        self.value.expr().eq(&Expr::lit(self.value.ty(), index as i64))
+        self.value.expr().eq(Expr::lit(self.value.ty(), index as i64))
     }
 }
 
@@ -199,7 +199,7 @@ fn by_beat(beat: Option<&BeatCounter>, added: &[usize], value: &dyn Fn(usize) ->
     for &other in counts.keys().filter(|&&add| add != usual) {
         let beats = added.iter().enumerate().filter(|&(_, &add)| add == other);
         if let Some(hit) = beats.map(|(index, _)| beat.at(index)).reduce(|a, b| a.or(&b)) {
-            chosen = Expr::mux(&hit, &value(other), &chosen);
+            chosen = Expr::mux(&hit, value(other), &chosen);
         }
     }
     chosen

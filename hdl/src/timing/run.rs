@@ -234,7 +234,7 @@ impl Run<'_> {
             if phase.takes.iter().any(|take| self.queues[take.edge.0].held < take.need) {
                 break;
             }
-            let begins = state.round % program.rounds_per_sample == 0 && state.phase == 0 && state.fired == 0;
+            let begins = state.round.is_multiple_of(program.rounds_per_sample) && state.phase == 0 && state.fired == 0;
             if actor == 0 && begins {
                 state.ready = state.ready.max(due(self.samples - 1, self.pace));
             }

@@ -280,9 +280,6 @@ fn design(name: &str, seed: u64, modules: usize) -> Arc<Module> {
 
 fn check(name: &str, seed: u64, modules: usize, cycles: usize) {
     let top = design(name, seed, modules);
-    for f in systole_hdl::typed::emit(&top).unwrap() {
-        std::fs::write(format!("/tmp/t/rd/{}.v", f.module), f.text).unwrap();
-    }
     // Verilator finds comparisons that happen to be constant; everything else must be clean.
     assert_eq!(lint_with(&top, &["-Wno-UNSIGNED", "-Wno-CMPCONST"]), "", "seed {seed}");
     let mut random = Random(!seed);

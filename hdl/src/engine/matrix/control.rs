@@ -76,29 +76,29 @@ impl ControlSpec<'_> {
         let zero = Expr::lit(level_type, 0);
         let room = m.let_("room", space.expr().ne(&zero));
         m.assign(in_ready, room.expr());
-        let write = m.let_("write_beat", in_valid.expr().and(&room.expr()));
+        let write = m.let_("write_beat", in_valid.expr().and(room.expr()));
 
         let need = self.need(&mut m, &last_group);
         let credit_type = uint(bits_for(self.fifo_depth as u64).max(need.bits));
         let credits = m.register("credits", credit_type);
         m.reset(credits, self.fifo_depth as u64);
         let wanted = m.let_("wanted_credits", need.amount.extend(credit_type.width));
-        let funded = credits.expr().ge(&wanted.expr());
-        let supplied = first_group.expr().not().or(&present.expr().ne(&zero));
-        let issue = m.let_("issue_fold", supplied.and(&first_fold.expr().not().or(&funded)));
+        let funded = credits.expr().ge(wanted.expr());
+        let supplied = first_group.expr().not().or(present.expr().ne(&zero));
+        let issue = m.let_("issue_fold", supplied.and(first_fold.expr().not().or(&funded)));
 
-        let starts = m.let_("starts_group", issue.expr().and(&first_fold.expr()));
-        let ends = m.let_("ends_group", issue.expr().and(&last_fold.expr()));
-        let spent = Expr::mux(&starts.expr(), &wanted.expr(), &Expr::lit(credit_type, 0));
+        let starts = m.let_("starts_group", issue.expr().and(first_fold.expr()));
+        let ends = m.let_("ends_group", issue.expr().and(last_fold.expr()));
+        let spent = Expr::mux(starts.expr(), wanted.expr(), Expr::lit(credit_type, 0));
         let earned = credit.expr().extend(credit_type.width);
         m.clock(credits, credits.expr().sub(&spent).add(&earned));
         if let Some(left) = need.left {
             m.clock_if(left.register, starts.expr(), left.next);
         }
 
-        let reads = m.let_("reads_new", issue.expr().and(&first_group.expr()));
+        let reads = m.let_("reads_new", issue.expr().and(first_group.expr()));
         up_down(&mut m, present, write, reads);
-        let frees = m.let_("frees", issue.expr().and(&last_group.expr()));
+        let frees = m.let_("frees", issue.expr().and(last_group.expr()));
         // The last hop reads an entry so many cycles after the fold has started.
         let freed = delay(&mut m, "freed", frees, matrix.hops() - 1, true);
         up_down(&mut m, space, freed, write);
@@ -112,8 +112,8 @@ impl ControlSpec<'_> {
         m.reset(read, 0);
         let at = |value: usize| Expr::lit(replay_type, value as i64);
         let following = match depth.is_power_of_two() {
-            true => read.expr().add(&at(1)),
-            false => Expr::mux(&read.expr().eq(&at(depth - 1)), &at(0), &read.expr().add(&at(1))),
+            true => read.expr().add(at(1)),
+            false => Expr::mux(read.expr().eq(at(depth - 1)), at(0), read.expr().add(at(1))),
         };
         let following = m.let_("following_read", following);
         let next_read = match groups {
@@ -122,10 +122,10 @@ impl ControlSpec<'_> {
                 // The first entry of the pixel, to which every group but the last returns.
                 let base = m.register("pixel_base", replay_type);
                 m.reset(base, 0);
-                let pixel_ends = ends.expr().and(&last_group.expr());
+                let pixel_ends = ends.expr().and(last_group.expr());
                 m.clock_if(base, pixel_ends, following.expr());
-                let returns = last_fold.expr().and(&last_group.expr().not());
-                Expr::mux(&returns, &base.expr(), &following.expr())
+                let returns = last_fold.expr().and(last_group.expr().not());
+                Expr::mux(&returns, base.expr(), following.expr())
             }
         };
         m.clock_if(read, issue.expr(), next_read);
@@ -155,11 +155,11 @@ impl ControlSpec<'_> {
         let most = (lanes - 1 + matrix.pe).div_ceil(lanes) as u64;
         let bits = bits_for(most);
         let beats = |count: usize| Expr::lit(uint(bits), count as i64);
-        if matrix.pe % lanes == 0 || matrix.groups() == 1 {
+        if matrix.pe.is_multiple_of(lanes) || matrix.groups() == 1 {
             let (usual, last) = (matrix.pe / lanes, rest.div_ceil(lanes));
             let amount = match usual == last || matrix.groups() == 1 {
                 true => beats(last),
-                false => Expr::mux(&last_group.expr(), &beats(last), &beats(usual)),
+                false => Expr::mux(last_group.expr(), beats(last), beats(usual)),
             };
             return Need { amount, bits, left: None };
         }
@@ -168,15 +168,15 @@ impl ControlSpec<'_> {
         let left = m.register("left_over", left_type);
         m.reset(left, 0);
         let elements = |count: usize| Expr::lit(left_type, count as i64);
-        let sum = m.let_("left_and_new", left.expr().add(&elements(matrix.pe % lanes)));
-        let fills = m.let_("fills_a_beat", sum.expr().ge(&elements(lanes)));
+        let sum = m.let_("left_and_new", left.expr().add(elements(matrix.pe % lanes)));
+        let fills = m.let_("fills_a_beat", sum.expr().ge(elements(lanes)));
         let base = matrix.pe / lanes;
-        let usual = Expr::mux(&fills.expr(), &beats(base + 1), &beats(base));
+        let usual = Expr::mux(fills.expr(), beats(base + 1), beats(base));
         let held = (matrix.groups() - 1) * matrix.pe % lanes;
         let last = beats((held + rest).div_ceil(lanes));
-        let wrapped = Expr::mux(&fills.expr(), &sum.expr().sub(&elements(lanes)), &sum.expr());
-        let next = Expr::mux(&last_group.expr(), &elements(0), &wrapped);
-        let amount = Expr::mux(&last_group.expr(), &last, &usual);
+        let wrapped = Expr::mux(fills.expr(), sum.expr().sub(elements(lanes)), sum.expr());
+        let next = Expr::mux(last_group.expr(), elements(0), &wrapped);
+        let amount = Expr::mux(last_group.expr(), &last, &usual);
         Need { amount, bits, left: Some(LeftOver { register: left, next }) }
     }
 }
@@ -198,26 +198,26 @@ fn counter(m: &mut ModuleBuilder, name: &str, count: usize) -> Wrapping {
     m.reset(value, 0);
     let at_last = match count {
         1 => Expr::lit(bit(), 1),
-        _ => value.expr().eq(&Expr::lit(ty, count as i64 - 1)),
+        _ => value.expr().eq(Expr::lit(ty, count as i64 - 1)),
     };
     Wrapping { value, at_last }
 }
 
 fn is_zero(counter: &Wrapping) -> Expr {
-    counter.value.expr().eq(&Expr::lit(counter.value.ty(), 0))
+    counter.value.expr().eq(Expr::lit(counter.value.ty(), 0))
 }
 
 fn advance(m: &mut ModuleBuilder, counter: &Wrapping, enable: Expr) {
     let ty = counter.value.ty();
-    let up = counter.value.expr().add(&Expr::lit(ty, 1));
-    m.clock_if(counter.value, enable, Expr::mux(&counter.at_last, &Expr::lit(ty, 0), &up));
+    let up = counter.value.expr().add(Expr::lit(ty, 1));
+    m.clock_if(counter.value, enable, Expr::mux(&counter.at_last, Expr::lit(ty, 0), &up));
 }
 
 /// Counts up on `up`, down on `down`.
 fn up_down(m: &mut ModuleBuilder, level: Signal, up: Signal, down: Signal) {
     let one = Expr::lit(level.ty(), 1);
-    let changes = up.expr().xor(&down.expr());
-    let next = Expr::mux(&up.expr(), &level.expr().add(&one), &level.expr().sub(&one));
+    let changes = up.expr().xor(down.expr());
+    let next = Expr::mux(up.expr(), level.expr().add(&one), level.expr().sub(&one));
     m.clock_if(level, changes, next);
 }
 

@@ -65,7 +65,7 @@ impl MatrixSpec {
             let width = self.accumulator_bits;
             let carried = sums_in.expr().slice(pe as u32 * width, width);
             let sum = m.register(format!("sum_{pe}"), uint(width));
-            m.clock(sum, carried.add(&resize(&total.expr(), width).as_unsigned()));
+            m.clock(sum, carried.add(resize(&total.expr(), width).as_unsigned()));
             sums.push(sum.expr());
         }
         sums.reverse();
@@ -88,11 +88,11 @@ impl MatrixSpec {
         let w = weights.expr().slice((pe * lanes + lane) as u32 * weight_bits, weight_bits);
         let value = match self.product_kind() {
             ProductKind::Xnor => x.xor(&w).not(),
-            ProductKind::Multiply => signed_value(&x, self.input).mul(&signed_value(&w, self.weight)),
+            ProductKind::Multiply => signed_value(&x, self.input).mul(signed_value(&w, self.weight)),
             ProductKind::SignedWeight => {
                 let weight = signed_value(&w, self.weight);
                 let wide = weight.extend(weight.ty().width + 1);
-                Expr::mux(&x, &wide, &wide.neg())
+                Expr::mux(&x, &wide, wide.neg())
             }
             ProductKind::AddSubtract => self.select_multiple(&signed_value(&x, self.input), &w),
         };
@@ -119,14 +119,14 @@ impl MatrixSpec {
             IntType::Unsigned(1) => Expr::mux(w, &plus, &zero),
             IntType::Signed(_) => {
                 let twice_minus = minus.shl_const(1);
-                let negative = Expr::mux(&w.bit(0), &minus, &twice_minus);
-                Expr::mux(&w.bit(1), &negative, &Expr::mux(&w.bit(0), &plus, &zero))
+                let negative = Expr::mux(w.bit(0), &minus, &twice_minus);
+                Expr::mux(w.bit(1), &negative, Expr::mux(w.bit(0), &plus, &zero))
             }
             IntType::Unsigned(_) => {
                 let twice = plus.shl_const(1);
                 let triple = plus.add(&twice);
-                let high = Expr::mux(&w.bit(0), &triple, &twice);
-                Expr::mux(&w.bit(1), &high, &Expr::mux(&w.bit(0), &plus, &zero))
+                let high = Expr::mux(w.bit(0), &triple, &twice);
+                Expr::mux(w.bit(1), &high, Expr::mux(w.bit(0), &plus, &zero))
             }
         }
     }
@@ -140,7 +140,7 @@ impl MatrixSpec {
                 let value = match pair {
                     [a, b] => {
                         let width = (a.ty().width.max(b.ty().width) + 1).min(self.accumulator_bits.max(a.ty().width));
-                        resize(&a.expr(), width).add(&resize(&b.expr(), width))
+                        resize(&a.expr(), width).add(resize(&b.expr(), width))
                     }
                     [single, ..] => single.expr(),
                     [] => continue,
@@ -173,12 +173,12 @@ impl MatrixSpec {
         let out_data = m.output("out_data", uint(self.pe as u32 * width));
         let done = m.register("done", bit());
         m.reset(done, 0);
-        m.clock(done, valid.expr().and(&last.expr()));
+        m.clock(done, valid.expr().and(last.expr()));
         m.assign(out_valid, done.expr());
         let mut results = Vec::with_capacity(self.pe);
         for pe in 0..self.pe {
             let accumulator = m.register(format!("accumulator_{pe}"), uint(width));
-            let held = Expr::mux(&first.expr(), &Expr::lit(uint(width), 0), &accumulator.expr());
+            let held = Expr::mux(first.expr(), Expr::lit(uint(width), 0), accumulator.expr());
             let sum = sums.expr().slice(pe as u32 * width, width);
             m.clock_if(accumulator, valid.expr(), held.add(&sum));
             results.push(accumulator.expr());
@@ -196,7 +196,7 @@ fn signed_value(stored: &Expr, ty: IntType) -> Expr {
         IntType::Unsigned(bits) => stored.extend(bits + 1).as_signed(),
         IntType::Bipolar => {
             let one = Expr::lit(sint(2), 1);
-            Expr::mux(stored, &one, &Expr::lit(sint(2), -1))
+            Expr::mux(stored, &one, Expr::lit(sint(2), -1))
         }
     }
 }

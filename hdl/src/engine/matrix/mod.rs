@@ -99,7 +99,7 @@ impl MatrixSpec {
 
     /// Whether array rows beyond the last output channel hold other than 0 in the last group.
     pub fn idle_rows_are_dirty(&self) -> bool {
-        self.outputs % self.pe != 0
+        !self.outputs.is_multiple_of(self.pe)
             && match self.product_kind() {
                 ProductKind::Xnor => true,
                 // A bipolar weight has no 0.
