@@ -8,12 +8,16 @@ pub mod border;
 pub mod formula;
 pub mod hardware;
 pub mod int_type;
+pub mod join;
 pub mod real;
 pub mod rounding;
 pub mod step;
+pub mod table;
 
 pub use border::BorderOp;
 pub use formula::Formula;
 pub use hardware::Requantizer;
 pub use int_type::{IntType, Range};
+pub use join::{JoinFormula, JoinMap};
 pub use step::{Direction, Step, StepChannel};
+pub use table::{Table, TableFormula};
