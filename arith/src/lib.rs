@@ -13,6 +13,7 @@ pub mod real;
 pub mod rounding;
 pub mod step;
 pub mod table;
+pub mod window;
 
 pub use border::BorderOp;
 pub use formula::Formula;
@@ -21,3 +22,4 @@ pub use int_type::{IntType, Range};
 pub use join::{JoinFormula, JoinMap};
 pub use step::{Direction, Step, StepChannel};
 pub use table::{Table, TableFormula};
+pub use window::{Window, WindowError};

@@ -125,11 +125,7 @@ fn broken(edit: impl Fn(&mut QuantGraph)) -> String {
 }
 
 fn dense(quant: &mut QuantGraph) -> &mut systole_compiler::quant::Dense {
-    use systole_compiler::quant::QuantOp;
-    let dense = quant.nodes.node_weights_mut().find_map(|node| match &mut node.op {
-        QuantOp::Dense(dense) => Some(dense),
-        QuantOp::Reshape => None,
-    });
+    let dense = quant.nodes.node_weights_mut().find_map(|node| node.op.product_mut());
     dense.expect("a dense node")
 }
 

@@ -192,6 +192,19 @@ fn products(quant: &QuantGraph) -> Result<Vec<Product<'_>>, CompileError> {
             QuantOp::Reshape => {
                 stream_channels.insert(node.output.0, channels);
             }
+            QuantOp::Conv(_)
+            | QuantOp::Depthwise(_)
+            | QuantOp::Pool(_)
+            | QuantOp::Pad(_)
+            | QuantOp::Map(_)
+            | QuantOp::Join(_)
+            | QuantOp::Concat => {
+                return Err(CompileError::node(
+                    &node.name,
+                    format!("a {} has no hardware yet", node.op.name()),
+                    "only matrix products are scheduled today",
+                ))
+            }
             QuantOp::Dense(dense) => {
                 let short: String = node.name.chars().take(48).collect();
                 let name = identifier(&format!("layer{}_{}", pending.len(), short.to_ascii_lowercase()));

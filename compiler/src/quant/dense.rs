@@ -1,8 +1,11 @@
 //! The matrix product on integers.
 
+use super::verify::check_element;
 use super::{QuantError, QuantTensor};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use systole_arith::formula::ChannelFormula;
 use systole_arith::hardware::Linear;
 use systole_arith::{Formula, IntType, Range, Requantizer, Step};
 
@@ -209,6 +212,103 @@ impl Dense {
         let pivots = systole_arith::hardware::pivots(stride, &offsets);
         Requantizer::search(&raw, &pivots).map_err(|error| QuantError::broken("requantization", error.to_string()))
     }
+
+    /// Checks the product on `input`, as the multipliers see it, against its result.
+    ///
+    /// # Errors
+    /// The first guarantee that does not hold, naming `subject`.
+    pub(super) fn check(&self, subject: &str, input: &QuantTensor, output: &QuantTensor) -> Result<(), QuantError> {
+        let broken = |cause: String| Err(QuantError::broken(subject, cause));
+        let (outputs, inputs) = self.weights.dim();
+        if outputs == 0 || inputs == 0 {
+            return broken(format!("weights have shape [{outputs}, {inputs}]"));
+        }
+        if self.bias.len() != outputs || self.formula.channels() != outputs {
+            return broken(format!(
+                "{} biases and {} channels of the formula for {outputs} outputs",
+                self.bias.len(),
+                self.formula.channels()
+            ));
+        }
+        check_element(subject, self.weight_type)?;
+        if let Some(weight) = self.weights.iter().find(|&&w| !self.weight_type.contains(w)) {
+            return broken(format!("weight {weight} is no {}", self.weight_type));
+        }
+        self.formula.validate().or_else(|error| broken(error.to_string()))?;
+        let reachable = self.accumulator_ranges(input.range)?;
+        self.raw_range(input)?;
+        let produced = match (&self.map, &self.formula) {
+            (None, Formula::Identity { .. }) => reachable.into_iter().reduce(Range::hull),
+            (Some(_), Formula::Identity { .. }) => return broken("the identity has an exact map".into()),
+            (None, _) => return broken("its exact map has not been derived".into()),
+            (Some(map), formula) => Some(check_map(subject, map, formula, &reachable, output)?),
+        };
+        match produced {
+            Some(range) if range == output.range => Ok(()),
+            _ => broken(format!(
+                "output `{}` has range {}, the accumulators give {produced:?}",
+                output.name, output.range
+            )),
+        }
+    }
+
+    /// `[pixels, C]` -> `[pixels, M]`.
+    pub(super) fn run(&self, formula: &[ChannelFormula], rows: ArrayView2<i64>) -> Array2<i64> {
+        let centred = rows.mapv(|x| x - self.input_zero_point);
+        let mut result = centred.dot(&self.weights.t());
+        for mut row in result.outer_iter_mut() {
+            for ((acc, bias), formula) in row.iter_mut().zip(&self.bias).zip(formula) {
+                *acc = formula.evaluate(*acc + bias);
+            }
+        }
+        result
+    }
+
+    /// Fills [`Dense::map`]; gives range and type of the results.
+    ///
+    /// # Errors
+    /// As [`Dense::derive_map`], and without outputs.
+    pub(super) fn derive(&mut self, input: &QuantTensor) -> Result<(Range, IntType), QuantError> {
+        self.derive_map(input.range)?;
+        let range = self.output_range(input.range)?;
+        let range = range.ok_or_else(|| QuantError::broken("product", "it has no outputs"))?;
+        Ok((range, self.map.as_ref().map_or(IntType::Signed(range.signed_bits()), |map| map.output)))
+    }
+}
+
+impl fmt::Display for Dense {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (outputs, inputs) = self.weights.dim();
+        write!(f, "[{outputs}, {inputs}] {} weights, input zero point {}", self.weight_type, self.input_zero_point)?;
+        write!(f, "; {}", self.formula)?;
+        match &self.map {
+            Some(map) => write!(f, "; {} edges", map.channels.iter().map(|channel| channel.edges.len()).sum::<usize>()),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The map is the formula over the reachable accumulators; returns the outputs it gives.
+fn check_map(
+    subject: &str,
+    map: &Step,
+    formula: &Formula,
+    reachable: &[Range],
+    output: &QuantTensor,
+) -> Result<Range, QuantError> {
+    let broken = |cause: String| QuantError::broken(subject, cause);
+    map.verify().map_err(|error| broken(error.to_string()))?;
+    let domains = map.channels.iter().map(|channel| channel.domain);
+    if map.output != output.element || Some(map.output) != formula.output_type() {
+        return Err(broken(format!("its map gives {}, `{}` is {}", map.output, output.name, output.element)));
+    }
+    if map.channels.len() != reachable.len() || !domains.eq(reachable.iter().copied()) {
+        return Err(broken("its map covers other accumulators than the weights and inputs reach".into()));
+    }
+    let channels: Vec<_> = (0..reachable.len()).map(|channel| formula.channel(channel)).collect();
+    map.agrees_with(|channel, acc| channels[channel].evaluate(acc))
+        .map_err(|disagreement| broken(disagreement.to_string()))?;
+    map.output_hull().ok_or_else(|| broken("its map has no channels".into()))
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! An integer network as text: one line a tensor and a node, the same from run to run.
 
-use super::{Border, Dense, QuantGraph, QuantOp, QuantTensor, RangeOrigin};
+use super::{Border, QuantGraph, QuantOp, QuantTensor, RangeOrigin};
 use std::fmt;
-use systole_arith::Range;
 
 impl fmt::Display for QuantGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,13 +16,10 @@ impl fmt::Display for QuantGraph {
             let node = &self.nodes[index];
             let inputs: Vec<String> = node.inputs.iter().map(|id| format!("%{}", id.0)).collect();
             write!(f, "  node   %{} <- {} ", node.output.0, inputs.join(", "))?;
+            write!(f, "{} `{}`", node.op.name(), node.name)?;
             match &node.op {
-                QuantOp::Reshape => writeln!(f, "reshape `{}`", node.name)?,
-                QuantOp::Dense(dense) => {
-                    let input = node.inputs.first().and_then(|id| self.tensors.get(id.0 as usize));
-                    write!(f, "dense `{}`: ", node.name)?;
-                    display_dense(f, dense, input)?;
-                }
+                QuantOp::Reshape | QuantOp::Concat => writeln!(f)?,
+                op => writeln!(f, ": {op}")?,
             }
         }
         for border in &self.outputs {
@@ -52,19 +48,4 @@ impl fmt::Display for Border {
         write!(f, "host `{}` {:?} {}", self.host_name, self.host_shape, self.host_type)?;
         self.operations.iter().try_for_each(|operation| write!(f, "; {operation}"))
     }
-}
-
-fn display_dense(f: &mut fmt::Formatter<'_>, dense: &Dense, input: Option<&QuantTensor>) -> fmt::Result {
-    let (outputs, inputs) = dense.weights.dim();
-    write!(f, "[{outputs}, {inputs}] {} weights, input zero point {}", dense.weight_type, dense.input_zero_point)?;
-    let ranges = input.and_then(|input| dense.accumulator_ranges(input.range).ok());
-    if let Some(range) = ranges.and_then(|ranges| ranges.into_iter().reduce(Range::hull)) {
-        write!(f, ", accumulators {range} of {} bits", range.signed_bits())?;
-    }
-    write!(f, "; {}", dense.formula)?;
-    if let Some(map) = &dense.map {
-        let edges: usize = map.channels.iter().map(|channel| channel.edges.len()).sum();
-        write!(f, "; {edges} edges")?;
-    }
-    writeln!(f)
 }

@@ -1,6 +1,6 @@
 //! The software reference: exact integers, each profile's own formula.
 
-use super::{Dense, QuantError, QuantGraph, QuantOp, QuantTensor};
+use super::{QuantError, QuantGraph, QuantOp, QuantTensor};
 use ndarray::{Array2, ArrayD, ArrayView2, IxDyn};
 use rayon::prelude::*;
 use systole_arith::formula::ChannelFormula;
@@ -9,9 +9,11 @@ use systole_arith::formula::ChannelFormula;
 pub type Values = Vec<ArrayD<i64>>;
 
 /// One node, prepared for many samples.
-enum Step<'g> {
-    Reshape { from: usize, to: usize },
-    Dense { from: usize, to: usize, dense: &'g Dense, formula: Vec<ChannelFormula> },
+struct Step<'g> {
+    op: &'g QuantOp,
+    from: Vec<usize>,
+    to: usize,
+    formulas: Vec<ChannelFormula>,
 }
 
 impl QuantGraph {
@@ -45,17 +47,14 @@ impl QuantGraph {
                         .filter(|&place| place < self.tensors.len())
                         .ok_or_else(|| QuantError::broken(subject(), "an operand is missing"))
                 };
-                let (from, to) = (place(node.inputs.first())?, place(Some(&node.output))?);
-                Ok(match &node.op {
-                    QuantOp::Reshape => Step::Reshape { from, to },
-                    QuantOp::Dense(dense) => {
-                        if dense.formula.channels() != dense.outputs() || dense.bias.len() != dense.outputs() {
-                            return Err(QuantError::broken(subject(), "formula and bias do not fit the weights"));
-                        }
-                        let formula = (0..dense.outputs()).map(|channel| dense.formula.channel(channel)).collect();
-                        Step::Dense { from, to, dense, formula }
+                let from = node.inputs.iter().map(|id| place(Some(id))).collect::<Result<Vec<_>, _>>()?;
+                let to = place(Some(&node.output))?;
+                if let Some(product) = node.op.product() {
+                    if product.formula.channels() != product.outputs() || product.bias.len() != product.outputs() {
+                        return Err(QuantError::broken(subject(), "formula and bias do not fit the weights"));
                     }
-                })
+                }
+                Ok(Step { op: &node.op, from, to, formulas: node.op.prepare() })
             })
             .collect()
     }
@@ -70,29 +69,17 @@ impl QuantGraph {
             let tensor = self.tensor(border.tensor);
             values[border.tensor.0 as usize] = stored_input(tensor, input)?;
         }
-        for step in steps {
-            match step {
-                Step::Reshape { from, to } => values[*to] = shaped(&self.tensors[*to], values[*from].iter().copied())?,
-                Step::Dense { from, to, dense, formula } => {
-                    let rows = matrix(&self.tensors[*from], &values[*from], dense.inputs())?;
-                    values[*to] = shaped(&self.tensors[*to], run_dense(dense, formula, rows.view()).into_iter())?;
-                }
-            }
+        for Step { op, from, to, formulas } in steps {
+            let operands = from
+                .iter()
+                .map(|&place| matrix(&self.tensors[place], &values[place]))
+                .collect::<Result<Vec<_>, _>>()?;
+            let views: Vec<ArrayView2<i64>> = operands.iter().map(|operand| operand.view()).collect();
+            let result = op.run(formulas, &views)?;
+            values[*to] = shaped(&self.tensors[*to], result.into_iter())?;
         }
         Ok(values)
     }
-}
-
-/// `[pixels, C]` -> `[pixels, M]`.
-fn run_dense(dense: &Dense, formula: &[ChannelFormula], rows: ArrayView2<i64>) -> Array2<i64> {
-    let centred = rows.mapv(|x| x - dense.input_zero_point);
-    let mut result = centred.dot(&dense.weights.t());
-    for mut row in result.outer_iter_mut() {
-        for ((acc, bias), formula) in row.iter_mut().zip(&dense.bias).zip(formula) {
-            *acc = formula.evaluate(*acc + bias);
-        }
-    }
-    result
 }
 
 fn shaped(tensor: &QuantTensor, values: impl Iterator<Item = i64>) -> Result<ArrayD<i64>, QuantError> {
@@ -103,10 +90,12 @@ fn shaped(tensor: &QuantTensor, values: impl Iterator<Item = i64>) -> Result<Arr
     })
 }
 
-fn matrix(tensor: &QuantTensor, values: &ArrayD<i64>, channels: usize) -> Result<Array2<i64>, QuantError> {
+/// The elements as `[pixels, C]`.
+fn matrix(tensor: &QuantTensor, values: &ArrayD<i64>) -> Result<Array2<i64>, QuantError> {
+    let channels = tensor.channels();
     let pixels = values.len() / channels.max(1);
     Array2::from_shape_vec((pixels, channels), values.iter().copied().collect()).map_err(|_| {
-        let cause = format!("shape {:?} has no pixels of {channels} channels", tensor.shape);
+        let cause = format!("{} elements are no pixels of {channels} channels", values.len());
         QuantError::data(format!("tensor `{}`", tensor.name), cause)
     })
 }

@@ -1,18 +1,27 @@
 //! `QuantGraph`: integers only. Every tensor has an exact integer type and range; every rescale
-//! is an exact [`Step`](systole_arith::Step) derived from the profile's [`Formula`](systole_arith::Formula).
+//! is an exact map ([`Step`](systole_arith::Step), [`JoinMap`](systole_arith::JoinMap) or
+//! [`Table`](systole_arith::Table)) derived from the profile's own formula.
 //!
 //! `interpret` is **the software reference**: it evaluates each profile's own formula.
 
 mod border;
 mod dense;
 mod display;
+mod elementwise;
 mod error;
 mod interpret;
+mod op;
+mod pool;
 mod store;
 mod verify;
+mod window;
 
 pub use dense::{weight_type, Dense, ACCUMULATOR_BITS};
+pub use elementwise::{Join, Map};
 pub use error::QuantError;
+pub use op::QuantOp;
+pub use pool::{Pad, Pool, PoolKind};
+pub use window::{image, Conv, Depthwise};
 
 use crate::profile::Profile;
 use petgraph::graph::{DiGraph, NodeIndex};
@@ -81,17 +90,6 @@ pub struct QuantNode {
     pub inputs: Vec<TensorId>,
     /// Result.
     pub output: TensorId,
-}
-
-/// Integer operators: a closed set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "there is one a node, and its weights are far larger")]
-pub enum QuantOp {
-    /// Matrix product on each pixel, bias, requantization.
-    Dense(Dense),
-    /// The same elements in the same order under another shape.
-    Reshape,
 }
 
 /// A border of the network: the host's tensor, and what turns it into the accelerator's, or back.

@@ -1,6 +1,6 @@
-//! A network on disk: `graph.json`, and `weights.npz` with one array `[M, C]` a dense node.
+//! A network on disk: `graph.json`, and `weights.npz` with one array `[M, C]` a product.
 
-use super::{Border, QuantError, QuantGraph, QuantNode, QuantOp, QuantTensor};
+use super::{Border, QuantError, QuantGraph, QuantNode, QuantTensor};
 use crate::profile::Profile;
 use ndarray::{Array2, Ix2};
 use npyz::WriterBuilder;
@@ -10,7 +10,7 @@ use std::path::Path;
 use systole_bundle::Array;
 
 /// Version of the stored form; a reader refuses another.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// File of everything but the weights.
 const GRAPH: &str = "graph.json";
 /// File of the weights.
@@ -64,7 +64,7 @@ impl QuantGraph {
         let file = std::fs::File::create(&path).map_err(|error| failed(&path, error))?;
         let mut archive = npyz::npz::NpzWriter::new(std::io::BufWriter::new(file));
         for (place, node) in stored.nodes.iter().enumerate() {
-            if let QuantOp::Dense(dense) = &node.op {
+            if let Some(dense) = node.op.product() {
                 write_weights(&mut archive, &key(place), &dense.weights).map_err(|error| failed(&path, error))?;
             }
         }
@@ -93,7 +93,7 @@ impl QuantGraph {
         }
         let path = dir.join(WEIGHTS);
         for (place, node) in stored.nodes.iter_mut().enumerate() {
-            if let QuantOp::Dense(dense) = &mut node.op {
+            if let Some(dense) = node.op.product_mut() {
                 dense.weights = read_weights(&path, &key(place))?;
             }
         }
@@ -108,9 +108,10 @@ impl QuantGraph {
     /// Exact maps follow from formulas, weights and ranges: they are not stored.
     fn derive_maps(&mut self) -> Result<(), QuantError> {
         for node in self.nodes.node_weights_mut() {
-            let input = node.inputs.first().and_then(|id| self.tensors.get(id.0 as usize));
-            if let (QuantOp::Dense(dense), Some(input)) = (&mut node.op, input) {
-                dense.derive_map(input.range)?;
+            let operands: Option<Vec<&QuantTensor>> =
+                node.inputs.iter().map(|id| self.tensors.get(id.0 as usize)).collect();
+            if let Some(operands) = operands {
+                node.op.derive(&operands)?;
             }
         }
         Ok(())

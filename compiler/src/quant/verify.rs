@@ -1,10 +1,10 @@
 //! The guarantees of an integer network.
 
-use super::{Border, Dense, QuantError, QuantGraph, QuantNode, QuantOp, QuantTensor, TensorId};
+use super::{Border, QuantError, QuantGraph, QuantNode, QuantTensor, TensorId};
 use petgraph::visit::EdgeRef;
 use petgraph::Direction;
 use std::collections::HashSet;
-use systole_arith::{Formula, IntType, Range, Step};
+use systole_arith::IntType;
 
 /// Bits of the widest element.
 const ELEMENT_BITS: u32 = 48;
@@ -111,28 +111,8 @@ impl QuantGraph {
 
     fn check_node(&self, node: &QuantNode) -> Result<(), QuantError> {
         let subject = format!("node `{}`", node.name);
-        let [input] = node.inputs.as_slice() else {
-            return Err(QuantError::broken(subject, format!("it has {} operands, not 1", node.inputs.len())));
-        };
-        let (input, output) = (self.known(&subject, *input)?, self.known(&subject, node.output)?);
-        match &node.op {
-            QuantOp::Dense(dense) => check_dense(&subject, dense, input, output),
-            QuantOp::Reshape => {
-                let same = input.elements() == output.elements()
-                    && input.element == output.element
-                    && input.range == output.range;
-                match same {
-                    true => Ok(()),
-                    false => Err(QuantError::broken(
-                        subject,
-                        format!(
-                            "it turns {:?} {} {} into {:?} {} {}",
-                            input.shape, input.element, input.range, output.shape, output.element, output.range
-                        ),
-                    )),
-                }
-            }
-        }
+        let inputs = node.inputs.iter().map(|&id| self.known(&subject, id)).collect::<Result<Vec<_>, _>>()?;
+        node.op.check(&subject, &inputs, self.known(&subject, node.output)?)
     }
 }
 
@@ -146,7 +126,7 @@ fn unique<'n>(what: &str, names: impl Iterator<Item = &'n str>) -> Result<(), Qu
     Ok(())
 }
 
-fn check_element(subject: &str, element: IntType) -> Result<(), QuantError> {
+pub(super) fn check_element(subject: &str, element: IntType) -> Result<(), QuantError> {
     match element {
         IntType::Bipolar => Ok(()),
         IntType::Signed(bits) if (1..=ELEMENT_BITS).contains(&bits) => Ok(()),
@@ -178,62 +158,4 @@ fn check_plain_border(subject: &str, border: &Border, tensor: &QuantTensor) -> R
         ));
     }
     Ok(())
-}
-
-fn check_dense(subject: &str, dense: &Dense, input: &QuantTensor, output: &QuantTensor) -> Result<(), QuantError> {
-    let broken = |cause: String| Err(QuantError::broken(subject, cause));
-    let (outputs, inputs) = dense.weights.dim();
-    if outputs == 0 || inputs == 0 {
-        return broken(format!("weights have shape [{outputs}, {inputs}]"));
-    }
-    if input.channels() != inputs || output.channels() != outputs || input.pixels() != output.pixels() {
-        return broken(format!("weights [{outputs}, {inputs}] turn {:?} into {:?}", input.shape, output.shape));
-    }
-    if dense.bias.len() != outputs || dense.formula.channels() != outputs {
-        return broken(format!(
-            "{} biases and {} channels of the formula for {outputs} outputs",
-            dense.bias.len(),
-            dense.formula.channels()
-        ));
-    }
-    check_element(subject, dense.weight_type)?;
-    if let Some(weight) = dense.weights.iter().find(|&&w| !dense.weight_type.contains(w)) {
-        return broken(format!("weight {weight} is no {}", dense.weight_type));
-    }
-    dense.formula.validate().or_else(|error| broken(error.to_string()))?;
-    let reachable = dense.accumulator_ranges(input.range)?;
-    dense.raw_range(input)?;
-    let produced = match (&dense.map, &dense.formula) {
-        (None, Formula::Identity { .. }) => reachable.into_iter().reduce(Range::hull),
-        (Some(_), Formula::Identity { .. }) => return broken("the identity has an exact map".into()),
-        (None, _) => return broken("its exact map has not been derived".into()),
-        (Some(map), formula) => Some(check_map(subject, map, formula, &reachable, output)?),
-    };
-    match produced {
-        Some(range) if range == output.range => Ok(()),
-        _ => broken(format!("output `{}` has range {}, the accumulators give {produced:?}", output.name, output.range)),
-    }
-}
-
-/// The map is the formula over the reachable accumulators; returns the outputs it gives.
-fn check_map(
-    subject: &str,
-    map: &Step,
-    formula: &Formula,
-    reachable: &[Range],
-    output: &QuantTensor,
-) -> Result<Range, QuantError> {
-    let broken = |cause: String| QuantError::broken(subject, cause);
-    map.verify().map_err(|error| broken(error.to_string()))?;
-    let domains = map.channels.iter().map(|channel| channel.domain);
-    if map.output != output.element || Some(map.output) != formula.output_type() {
-        return Err(broken(format!("its map gives {}, `{}` is {}", map.output, output.name, output.element)));
-    }
-    if map.channels.len() != reachable.len() || !domains.eq(reachable.iter().copied()) {
-        return Err(broken("its map covers other accumulators than the weights and inputs reach".into()));
-    }
-    let channels: Vec<_> = (0..reachable.len()).map(|channel| formula.channel(channel)).collect();
-    map.agrees_with(|channel, acc| channels[channel].evaluate(acc))
-        .map_err(|disagreement| broken(disagreement.to_string()))?;
-    map.output_hull().ok_or_else(|| broken("its map has no channels".into()))
 }
