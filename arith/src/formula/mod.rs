@@ -7,6 +7,8 @@ mod fixed_point;
 mod float32;
 mod float64;
 mod ort;
+mod ort_chain;
+mod ort_pool;
 mod qonnx;
 mod qonnx_channel;
 mod tflite;
@@ -16,9 +18,14 @@ pub use error::FormulaError;
 pub use fixed_point::{FixedPoint, TieRule};
 pub use float32::Float32;
 pub use float64::Float64;
-pub use ort::OrtScales;
+pub use ort::{OrtQuantization, OrtScales};
+pub use ort_chain::{FloatChain, FloatChainChannel, FloatOp};
+pub use ort_pool::{AveragePoolClass, OrtAveragePool};
 pub use qonnx::{Qonnx, Quantizer, RealOp};
 pub use tflite::{TfliteOperator, TfliteProfile, TfliteScales};
+
+pub(crate) use ort::check_scale;
+pub(crate) use ort_chain::quantize;
 
 use crate::int_type::IntType;
 use crate::rounding::QuantizedMultiplier;
@@ -48,6 +55,10 @@ pub enum Formula {
     Float64(Float64),
     /// One float32 multiplication (`xnnpack`, `ort`).
     Float32(Float32),
+    /// Several float32 operations and a quantizer (`ort`, behind ConvInteger and MatMulInteger).
+    FloatChain(FloatChain),
+    /// A float32 mean; channels are count classes (`ort`).
+    OrtAveragePool(OrtAveragePool),
     /// Exact real operations and a quantizer (`qonnx`).
     Qonnx(Qonnx),
 }
@@ -60,6 +71,8 @@ impl Formula {
             Formula::FixedPoint(formula) => formula.channels,
             Formula::Float64(formula) => formula.channels,
             Formula::Float32(formula) => formula.channels,
+            Formula::FloatChain(formula) => formula.channels,
+            Formula::OrtAveragePool(formula) => formula.divisors.len(),
             Formula::Qonnx(formula) => formula.channels,
         }
     }
@@ -71,6 +84,8 @@ impl Formula {
             Formula::FixedPoint(formula) => Some(formula.output.element),
             Formula::Float64(formula) => Some(formula.output.element),
             Formula::Float32(formula) => Some(formula.output.element),
+            Formula::FloatChain(formula) => Some(formula.output.element),
+            Formula::OrtAveragePool(formula) => Some(formula.output.element),
             Formula::Qonnx(formula) => Some(formula.output),
         }
     }
@@ -79,6 +94,7 @@ impl Formula {
     /// `channel` must be below [`Formula::channels`].
     pub fn direction(&self, channel: usize) -> Direction {
         match self {
+            Formula::FloatChain(formula) => formula.direction(channel),
             Formula::Qonnx(formula) => formula.direction(channel),
             _ => Direction::Rising,
         }
@@ -108,6 +124,8 @@ impl Formula {
             Formula::Float32(formula) => {
                 ChannelFormula::Float32 { scale: *pick(&formula.scales, channel), output: formula.output }
             }
+            Formula::FloatChain(formula) => ChannelFormula::FloatChain(formula.channel(channel)),
+            Formula::OrtAveragePool(formula) => ChannelFormula::OrtAveragePool(formula.class(channel)),
             Formula::Qonnx(formula) => ChannelFormula::Qonnx(Box::new(QonnxChannel::new(formula, channel))),
         }
     }
@@ -125,6 +143,8 @@ impl Formula {
             Formula::FixedPoint(formula) => formula.validate(),
             Formula::Float64(formula) => formula.validate(),
             Formula::Float32(formula) => formula.validate(),
+            Formula::FloatChain(formula) => formula.validate(),
+            Formula::OrtAveragePool(formula) => formula.validate(),
             Formula::Qonnx(formula) => formula.validate(),
         }
     }
@@ -136,7 +156,9 @@ impl Formula {
     pub fn defined_limit(&self, channel: usize) -> Option<i64> {
         match self {
             Formula::FixedPoint(formula) => Some(pick(&formula.multipliers, channel).defined_limit()),
-            Formula::Float64(_) | Formula::Float32(_) => Some(i64::from(i32::MAX)),
+            Formula::Float64(_) | Formula::Float32(_) | Formula::FloatChain(_) | Formula::OrtAveragePool(_) => {
+                Some(i64::from(i32::MAX))
+            }
             Formula::Identity { .. } | Formula::Qonnx(_) => None,
         }
     }
@@ -149,6 +171,8 @@ impl fmt::Display for Formula {
             Formula::FixedPoint(formula) => formula.fmt(f),
             Formula::Float64(formula) => formula.fmt(f),
             Formula::Float32(formula) => formula.fmt(f),
+            Formula::FloatChain(formula) => formula.fmt(f),
+            Formula::OrtAveragePool(formula) => formula.fmt(f),
             Formula::Qonnx(formula) => formula.fmt(f),
         }
     }
@@ -182,6 +206,10 @@ pub enum ChannelFormula {
         /// Zero point and clamp.
         output: OutputStage,
     },
+    /// See [`FloatChain`].
+    FloatChain(FloatChainChannel),
+    /// See [`OrtAveragePool`].
+    OrtAveragePool(AveragePoolClass),
     /// See [`Qonnx`].
     Qonnx(Box<QonnxChannel>),
 }
@@ -197,6 +225,8 @@ impl ChannelFormula {
             }
             ChannelFormula::Float64 { multiplier, output } => output.finish(float64::rescale(*multiplier, acc)),
             ChannelFormula::Float32 { scale, output } => output.finish(float32::rescale(*scale, acc)),
+            ChannelFormula::FloatChain(channel) => channel.evaluate(acc),
+            ChannelFormula::OrtAveragePool(class) => class.evaluate(acc),
             ChannelFormula::Qonnx(channel) => channel.evaluate(acc),
         }
     }
@@ -208,6 +238,8 @@ impl ChannelFormula {
             ChannelFormula::FixedPoint { multiplier, .. } => multiplier.real(),
             ChannelFormula::Float64 { multiplier, .. } => *multiplier,
             ChannelFormula::Float32 { scale, .. } => f64::from(*scale),
+            ChannelFormula::FloatChain(channel) => channel.slope(),
+            ChannelFormula::OrtAveragePool(class) => class.slope(),
             ChannelFormula::Qonnx(channel) => channel.slope(),
         }
     }
@@ -236,7 +268,7 @@ impl OutputStage {
         stage.validate().map(|()| stage)
     }
 
-    fn validate(&self) -> Result<(), FormulaError> {
+    pub(crate) fn validate(&self) -> Result<(), FormulaError> {
         let range = self.element.checked_range().ok_or(FormulaError::OutputType(self.element))?;
         if !range.contains(self.zero_point) {
             return Err(FormulaError::ZeroPoint { zero_point: self.zero_point, element: self.element });
@@ -248,8 +280,14 @@ impl OutputStage {
     }
 
     #[inline]
-    fn finish(self, rescaled: i64) -> i64 {
-        rescaled.saturating_add(self.zero_point).clamp(self.lo, self.hi)
+    pub(crate) fn finish(self, rescaled: i64) -> i64 {
+        self.saturate(rescaled.saturating_add(self.zero_point))
+    }
+
+    /// The clamp alone, for results that hold the zero point already.
+    #[inline]
+    pub(crate) fn saturate(self, result: i64) -> i64 {
+        result.clamp(self.lo, self.hi)
     }
 }
 

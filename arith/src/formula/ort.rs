@@ -1,7 +1,70 @@
 //! Formulas of ONNX Runtime from a layer's scales.
 
+use super::ort_chain::{quantize, FloatOp};
 use super::{check_length, Float32, Formula, FormulaError, OutputStage};
 use crate::int_type::IntType;
+use crate::real::text;
+use serde::{Deserialize, Serialize};
+
+/// Scale and zero point of a tensor: a stored q stands for `(q - zero_point) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct OrtQuantization {
+    /// Real value of one step.
+    #[serde(with = "text::single")]
+    pub scale: f32,
+    /// Stored value that stands for 0.
+    pub zero_point: i64,
+}
+
+impl OrtQuantization {
+    /// Checks the scale, and that the zero point fits an int32, which keeps all arithmetic in range.
+    pub(crate) fn check(self, what: &'static str) -> Result<(), FormulaError> {
+        check_scale(what, 0, self.scale)?;
+        match i32::try_from(self.zero_point) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(FormulaError::ZeroPoint { zero_point: self.zero_point, element: IntType::Signed(32) }),
+        }
+    }
+
+    /// The output stage of a tensor of type `element`: its zero point and the type's own bounds.
+    ///
+    /// # Errors
+    /// If the zero point is no value of `element`.
+    pub fn stage(self, element: IntType) -> Result<OutputStage, FormulaError> {
+        let range = element.checked_range().ok_or(FormulaError::OutputType(element))?;
+        OutputStage::new(element, self.zero_point, range.lo, range.hi)
+    }
+
+    /// The same with a Relu or Clip in front of the quantizer: quantization is monotone, so clipping the
+    /// real value to `[lo, hi]` is clipping the stored one to the quantized bounds. A Relu is
+    /// `lo = Some(0.0)`.
+    ///
+    /// # Errors
+    /// If the zero point is no value of `element`, the scale is not positive and finite, or the bounds are
+    /// empty or NaN.
+    pub fn clipped_stage(
+        self,
+        element: IntType,
+        lo: Option<f32>,
+        hi: Option<f32>,
+    ) -> Result<OutputStage, FormulaError> {
+        self.check("output")?;
+        let stage = self.stage(element)?;
+        let (low, high) = (lo.unwrap_or(f32::MIN), hi.unwrap_or(f32::MAX));
+        FloatOp::Clip { lo: low, hi: high }.validate(1)?;
+        let quantized = |bound: f32| quantize(bound, self.scale, stage);
+        OutputStage::new(element, self.zero_point, quantized(low), quantized(high))
+    }
+}
+
+/// Checks that a scale is positive and finite.
+pub(crate) fn check_scale(what: &'static str, index: usize, value: f32) -> Result<(), FormulaError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(())
+    } else {
+        Err(FormulaError::Scale { what, index, value: value.into() })
+    }
+}
 
 /// Scales of a quantized ONNX layer, as the file has them.
 #[derive(Clone, Copy, Debug)]
@@ -34,9 +97,7 @@ impl Formula {
         let singles = named.into_iter().map(|(what, value)| (what, 0, value));
         let weights = scales.weights.iter().enumerate().map(|(index, &value)| ("weight", index, value));
         for (what, index, value) in singles.chain(weights) {
-            if !(value.is_finite() && value > 0.0) {
-                return Err(FormulaError::Scale { what, index, value: value.into() });
-            }
+            check_scale(what, index, value)?;
         }
         let combined: Vec<f32> =
             scales.weights.iter().map(|weight| scales.alpha * scales.input * weight / scales.output).collect();
@@ -64,6 +125,17 @@ mod tests {
             (formula.evaluate(0, -100_000), formula.evaluate(0, 0), formula.evaluate(0, 100_000)),
             (0, 128, 255)
         );
+    }
+
+    #[test]
+    fn a_relu_raises_the_lower_bound_to_the_zero_point_and_a_clip_quantizes_its_bounds() {
+        let output = OrtQuantization { scale: 0.5, zero_point: -3 };
+        let bounds = |lo, hi| output.clipped_stage(IntType::Signed(8), lo, hi).map(|stage| (stage.lo, stage.hi));
+        assert_eq!(bounds(Some(0.0), None), Ok((-3, 127)));
+        assert_eq!(bounds(Some(0.0), Some(6.0)), Ok((-3, 9)));
+        assert_eq!(bounds(None, Some(-1.25)), Ok((-128, -5)));
+        assert!(bounds(Some(1.0), Some(0.0)).is_err());
+        assert!(bounds(Some(f32::NAN), None).is_err());
     }
 
     #[test]

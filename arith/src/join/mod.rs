@@ -2,9 +2,12 @@
 //! their canonical form [`JoinMap`].
 
 mod map;
+mod ort;
+mod ort_separate;
 mod weighted;
 
 pub use map::{Combine, JoinMap, OperandMap};
+pub use ort::{OrtJoin, OrtOperation};
 pub use weighted::WeightedSum;
 
 use crate::formula::FormulaError;
@@ -23,6 +26,8 @@ use std::fmt;
 pub enum JoinFormula {
     /// An exact weighted sum and a requantization (`qonnx`).
     WeightedSum(WeightedSum),
+    /// A float32 operator of two tensors (`ort`).
+    Ort(OrtJoin),
 }
 
 impl JoinFormula {
@@ -30,6 +35,7 @@ impl JoinFormula {
     pub fn evaluate(&self, left: i64, right: i64) -> i64 {
         match self {
             JoinFormula::WeightedSum(formula) => formula.evaluate(left, right),
+            JoinFormula::Ort(formula) => formula.evaluate(left, right),
         }
     }
 
@@ -37,6 +43,7 @@ impl JoinFormula {
     pub fn output_type(&self) -> Option<IntType> {
         match self {
             JoinFormula::WeightedSum(formula) => formula.formula.output_type(),
+            JoinFormula::Ort(formula) => Some(formula.output.element),
         }
     }
 
@@ -45,6 +52,7 @@ impl JoinFormula {
     pub fn combine(&self, left: crate::Range, right: crate::Range) -> Result<Combine, StepError> {
         match self {
             JoinFormula::WeightedSum(formula) => Ok(formula.combine(left, right)),
+            JoinFormula::Ort(formula) => formula.combine(left, right),
         }
     }
 
@@ -55,6 +63,7 @@ impl JoinFormula {
     pub fn validate(&self) -> Result<(), FormulaError> {
         match self {
             JoinFormula::WeightedSum(formula) => formula.validate(),
+            JoinFormula::Ort(formula) => formula.validate(),
         }
     }
 }
@@ -63,6 +72,7 @@ impl fmt::Display for JoinFormula {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JoinFormula::WeightedSum(formula) => formula.fmt(f),
+            JoinFormula::Ort(formula) => formula.fmt(f),
         }
     }
 }

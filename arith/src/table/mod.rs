@@ -1,8 +1,11 @@
 //! Functions of one integer element: activations and rescalings as the runtimes compute them.
 //! Their canonical form is the [`Table`] over all reachable operands; not all are monotone.
 
+mod ort;
+mod ort_math;
 mod rescale;
 
+pub use ort::{OrtFunction, OrtTable};
 pub use rescale::Rescale;
 
 use crate::formula::FormulaError;
@@ -17,6 +20,8 @@ use std::fmt;
 pub enum TableFormula {
     /// A requantization: rescaling, RELU, RELU6 and every other monotone formula.
     Rescale(Rescale),
+    /// Float32 operations between a dequantization and a quantization (`ort`).
+    Ort(OrtTable),
 }
 
 impl TableFormula {
@@ -24,6 +29,7 @@ impl TableFormula {
     pub fn channels(&self) -> usize {
         match self {
             TableFormula::Rescale(formula) => formula.formula.channels(),
+            TableFormula::Ort(formula) => formula.channels,
         }
     }
 
@@ -32,6 +38,7 @@ impl TableFormula {
     pub fn evaluate(&self, channel: usize, x: i64) -> i64 {
         match self {
             TableFormula::Rescale(formula) => formula.evaluate(channel, x),
+            TableFormula::Ort(formula) => formula.evaluate(channel, x),
         }
     }
 
@@ -39,6 +46,7 @@ impl TableFormula {
     pub fn output_type(&self) -> Option<IntType> {
         match self {
             TableFormula::Rescale(formula) => formula.formula.output_type(),
+            TableFormula::Ort(formula) => Some(formula.output.element),
         }
     }
 
@@ -49,6 +57,7 @@ impl TableFormula {
     pub fn validate(&self) -> Result<(), FormulaError> {
         match self {
             TableFormula::Rescale(formula) => formula.formula.validate(),
+            TableFormula::Ort(formula) => formula.validate(),
         }
     }
 }
@@ -57,6 +66,7 @@ impl fmt::Display for TableFormula {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TableFormula::Rescale(formula) => formula.fmt(f),
+            TableFormula::Ort(formula) => formula.fmt(f),
         }
     }
 }
