@@ -120,19 +120,27 @@ fn operators_behind_the_hosts_are_refused() {
 }
 
 #[test]
-fn a_transposition_of_data_is_refused_and_one_of_ones_is_not() {
+fn a_transposition_at_the_input_is_the_hosts_and_one_that_moves_the_batch_is_refused() {
     let mut model = Model::layer();
     model.graph().output[0] = value_info("z", &[1, 1, 2]);
     model.ints("axes", &[1]);
     model.node("up", "Unsqueeze", &["y", "axes"], &["u"]);
     model.node("turn", "Transpose", &["u"], &["z"]).attribute = vec![ints("perm", &[1, 0, 2])];
     assert!(compile_front(&model.bytes(), &FrontOptions::default()).is_ok());
-    let mut model = Model::layer();
-    model.graph().input[0] = value_info("x", &[1, 3, 2]);
-    model.graph().output[0] = value_info("y", &[1, 2, 2]);
-    model.node("turn", "Transpose", &["x"], &["turned"]).attribute = vec![ints("perm", &[0, 2, 1])];
-    model.graph().node[0].input[0] = "turned".into();
-    says(&refusal(&model, &[]), &["`turn`", "only constants can be transposed"]);
+    let turned = |dims: &[i64], perm: &[i64]| {
+        let mut model = Model::layer();
+        model.graph().input[0] = value_info("x", dims);
+        model.graph().output[0] = value_info("y", &[1, 2, 2]);
+        model.node("turn", "Transpose", &["x"], &["turned"]).attribute = vec![ints("perm", perm)];
+        model.graph().node[0].input[0] = "turned".into();
+        model
+    };
+    let quant = compile_front(&turned(&[1, 3, 2], &[0, 2, 1]).bytes(), &FrontOptions::default()).unwrap();
+    assert_eq!(quant.inputs[0].operations[0].to_string(), "transpose [1, 0]");
+    let mut batch = Model::new();
+    batch.input("x", &[1, 3, 2]).output("y", &[2, 3, 1]);
+    batch.node("turn", "Transpose", &["x"], &["y"]).attribute = vec![ints("perm", &[2, 1, 0])];
+    says(&refusal(&batch, &[]), &["`turn`", "moves the batch"]);
 }
 
 #[test]

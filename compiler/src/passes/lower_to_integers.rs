@@ -71,7 +71,7 @@ fn output_border(lowering: &mut Lowering, output: GraphTensor) -> Result<Border,
     let integers = tensor.element != ElementType::Float32;
     let user = format!("output {}", tensor.name);
     let (id, operations) = match lowering.value(&user, output)?.clone() {
-        Value::Integer { tensor, .. } if integers => (tensor, Vec::new()),
+        Value::Integer { tensor, .. } if integers => integers_of(lowering, output, tensor)?,
         Value::Host { .. } if graph.inputs.contains(&output) => {
             return Err(CompileError::model(
                 format!("output `{}` is an input", tensor.name),
@@ -80,7 +80,7 @@ fn output_border(lowering: &mut Lowering, output: GraphTensor) -> Result<Border,
         }
         Value::Host { .. } if tensor.element == ElementType::Int8 => {
             let (id, _, _) = lowering.integer_tensor(&user, output)?;
-            (id, Vec::new())
+            integers_of(lowering, output, id)?
         }
         _ => {
             let (id, _, operations) = lowering.output_tail(output)?;
@@ -99,6 +99,17 @@ fn output_border(lowering: &mut Lowering, output: GraphTensor) -> Result<Border,
         host_type: tensor.element.name().into(),
         operations,
     })
+}
+
+/// Integers of the accelerator in the file's order.
+fn integers_of(
+    lowering: &Lowering,
+    output: GraphTensor,
+    id: TensorId,
+) -> Result<(TensorId, Vec<BorderOp>), CompileError> {
+    let source = lowering.graph.tensor(output);
+    let held = &lowering.tensor(&source.name, id)?.shape;
+    Ok((id, lowering.layout(&source.name, id)?.to_file(held, &sample_shape(&source.shape))))
 }
 
 /// Each input feeds the accelerator once.

@@ -4,14 +4,15 @@
 //! real-valued operators only extend a value, and a quantizer closes it into an integer tensor.
 
 use crate::diagnostic::CompileError;
-use crate::graph::{ElementType, Graph, Node, TensorId as GraphTensor};
+use crate::graph::{ElementType, Format, Graph, Node, TensorId as GraphTensor};
 use crate::ops::sample_shape;
+use crate::passes::layout::{stream_orders, Layout};
 use crate::passes::real::PendingReal;
 use crate::profile::Profile;
 use crate::quant::{Border, QuantNode, QuantOp, QuantTensor, TensorId};
 use num_rational::BigRational;
 use std::collections::HashMap;
-use systole_arith::{BorderOp, IntType};
+use systole_arith::{BorderOp, IntType, Range};
 
 /// What a tensor of the imported network is while it is lowered.
 #[derive(Clone, Debug)]
@@ -63,6 +64,11 @@ pub struct Lowering<'g> {
     pub nodes: Vec<QuantNode>,
     /// Input borders made so far.
     pub inputs: Vec<Border>,
+    /// Layouts of the integer tensors that are not held in the file's order.
+    pub layouts: HashMap<TensorId, Layout>,
+    /// Dimensions of a sample in the accelerator's order, outermost first, of the file's tensors that
+    /// are held in another order than the file's.
+    pub orders: HashMap<GraphTensor, Vec<usize>>,
 }
 
 /// A border type chosen by `--input-type NAME=...`.
@@ -77,6 +83,22 @@ pub enum InputType {
     },
     /// `int<W>` or `uint<W>`.
     Integer(IntType),
+}
+
+/// A tensor of the host that becomes one of the accelerator.
+pub struct Entering {
+    /// The tensor of the imported network.
+    pub id: GraphTensor,
+    /// The input that it is computed from.
+    pub input: GraphTensor,
+    /// Shape of one sample in the file's order.
+    pub shape: Vec<usize>,
+    /// Type of the integers.
+    pub element: IntType,
+    /// Values that occur.
+    pub range: Range,
+    /// Operations of the host so far, the last of which gives the integers.
+    pub operations: Vec<BorderOp>,
 }
 
 impl<'g> Lowering<'g> {
@@ -94,6 +116,11 @@ impl<'g> Lowering<'g> {
             tensors: Vec::new(),
             nodes: Vec::new(),
             inputs: Vec::new(),
+            layouts: HashMap::new(),
+            orders: match graph.format {
+                Format::Tflite => HashMap::new(),
+                Format::Onnx | Format::Qonnx => stream_orders(graph),
+            },
         }
     }
 
@@ -203,10 +230,30 @@ impl<'g> Lowering<'g> {
         };
         let (zero_point, scale) = (*zero_point, self.rational(user, *scale)?);
         let int8 = IntType::Signed(8);
-        let tensor = self.add_tensor(source.name.clone(), shape, int8, int8.range(), Some((&scale, zero_point)))?;
-        self.add_input(input, tensor, operations);
+        let entering = Entering { id, input, shape, element: int8, range: int8.range(), operations };
+        let tensor = self.add_entering(source.name.clone(), entering, Some((&scale, zero_point)))?;
         self.values.insert(id, Value::Integer { tensor, scale: scale.clone(), zero_point });
         Ok((tensor, scale, zero_point))
+    }
+
+    /// Adds the accelerator's input for a tensor of the host, held in the order that its readers need:
+    /// the host transposes where that is another order than the file's.
+    ///
+    /// # Errors
+    /// If there are too many tensors.
+    pub fn add_entering(
+        &mut self,
+        name: String,
+        entering: Entering,
+        real: Option<(&BigRational, i64)>,
+    ) -> Result<TensorId, CompileError> {
+        let Entering { id, input, shape, element, range, mut operations } = entering;
+        let layout = self.layout_for(id, &shape);
+        operations.extend(layout.from_file());
+        let tensor = self.add_tensor(name, layout.shape().to_vec(), element, range, real)?;
+        self.layouts.insert(tensor, layout);
+        self.add_input(input, tensor, operations);
+        Ok(tensor)
     }
 
     /// Adds a node that gives `tensor` another shape of the same elements.

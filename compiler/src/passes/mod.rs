@@ -3,6 +3,7 @@
 pub mod derive_exact_maps;
 pub mod fold_constants;
 pub mod keep_nodes;
+pub mod layout;
 pub mod lower_to_integers;
 pub mod lowering;
 pub mod pipeline;

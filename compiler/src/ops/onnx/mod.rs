@@ -8,6 +8,7 @@ pub mod integer_weights;
 pub mod matmul;
 pub mod operands;
 pub mod operator;
+pub mod order;
 pub mod pointwise;
 pub mod quant;
 pub mod quantizer;

@@ -1,5 +1,5 @@
-//! Transpose: permutes dimensions. Compiled on constants (weights) only, and where it moves nothing
-//! but dimensions of size 1.
+//! Transpose: permutes dimensions. Constants (weights) are transposed, and what the host holds; in
+//! the accelerator a transposition only changes the layout.
 
 use super::operands::Operands;
 use super::operator::Operator;
@@ -25,6 +25,19 @@ impl Transpose {
             true => Ok(axes),
             false => Err(operands
                 .error(format!("perm {permutation:?} is no order of {rank} dimensions"), "name every dimension once")),
+        }
+    }
+
+    /// The permutation of one sample's dimensions, of `rank` with the batch; none where the batch moves
+    /// or the permutation names other dimensions.
+    pub fn sample_axes(&self, rank: usize) -> Option<Vec<usize>> {
+        let axes: Vec<usize> = match &self.permutation {
+            Some(permutation) => permutation.iter().map(|&p| usize::try_from(p).ok()).collect::<Option<_>>()?,
+            None => (0..rank).rev().collect(),
+        };
+        match axes.as_slice() {
+            [0, rest @ ..] if rest.len() + 1 == rank => rest.iter().map(|axis| axis.checked_sub(1)).collect(),
+            _ => None,
         }
     }
 
@@ -69,12 +82,15 @@ impl Operator for Transpose {
     fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let operands = lowering.operands(node);
         let data = operands.required(0, "data")?;
-        if !self.keeps_order(&operands, &data.shape)? {
-            return Err(operands.error(
-                format!("it reorders the elements of a tensor of shape {:?} at run time", data.shape),
-                "only constants can be transposed; move the transposition onto the weights",
-            ));
+        if self.keeps_order(&operands, &data.shape)? {
+            return lowering.lower_view(node);
         }
-        lowering.lower_view(node)
+        match self.sample_axes(data.shape.len()) {
+            Some(axes) => lowering.lower_transpose(node, &axes),
+            None => Err(operands.error(
+                format!("it moves the batch of a tensor of shape {:?}", data.shape),
+                "transpose the other dimensions only",
+            )),
+        }
     }
 }

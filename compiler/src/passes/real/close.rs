@@ -5,7 +5,7 @@ use super::pending::{PendingReal, Product};
 use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Node};
 use crate::ops::onnx::integer_weights::WEIGHT_BITS;
-use crate::passes::lowering::{Lowering, Value};
+use crate::passes::lowering::{Entering, Lowering, Value};
 use crate::quant::{weight_type, Dense, QuantOp, TensorId};
 use ndarray::Array2;
 use num_rational::BigRational;
@@ -78,8 +78,9 @@ impl Lowering<'_> {
                 operations.extend(host.operations);
                 let (name, shape) = (self.result_name(node), self.result_shape(node)?);
                 let (scale, zero_point) = (host.scale, host.zero_point);
-                let tensor = self.add_tensor(name, shape, host.element, host.range, Some((&scale, zero_point)))?;
-                self.add_input(input, tensor, operations);
+                let id = self.operand_id(node, 0)?;
+                let entering = Entering { id, input, shape, element: host.element, range: host.range, operations };
+                let tensor = self.add_entering(name, entering, Some((&scale, zero_point)))?;
                 Value::Integer { tensor, scale, zero_point }
             }
             Value::Integer { tensor, scale, zero_point } if matches!(quantizer, Quantizer::Truncation { .. }) => {
@@ -127,7 +128,7 @@ impl Lowering<'_> {
             weights: Arc::new(Array2::eye(channels)),
             shape: source.shape.clone(),
         };
-        Ok(PendingReal::new(product, vec![scale]))
+        Ok(PendingReal { layout: self.layout(&node.name, tensor)?, ..PendingReal::new(product, vec![scale]) })
     }
 
     /// A quantizer on integers changes nothing where it has their scale and zero point and clips none.
@@ -187,12 +188,13 @@ impl Lowering<'_> {
         };
         real.affine(scales.iter().map(BigRational::recip).collect(), zeros.clone());
         let quantizer = Quantizer::Integer { scale: 1.0, zero_point: 0, lo, hi, rounding };
-        let shape = real.shape.clone();
+        let (layout, held, shape) = (real.layout.clone(), real.shape.clone(), self.result_shape(node)?);
         let Value::Integer { tensor, .. } = self.close_product(node, *real, quantizer)? else {
             return Err(CompileError::Internal { pass: "lower_to_integers", cause: "a product stayed open".into() });
         };
         let offsets = super::pending::zip(&scales, &zeros, |s, z| -(s * z));
-        let operations = vec![border::affine(scales, offsets)];
+        let mut operations = vec![border::affine(scales, offsets)];
+        operations.extend(layout.to_file(&held, &shape));
         self.define(node, Value::Tail { tensor, shape, operations })
     }
 
@@ -263,6 +265,7 @@ impl Lowering<'_> {
         let name = self.result_name(node);
         let shape = real.shape.clone();
         let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
+        self.layouts.insert(tensor, real.layout.clone());
         self.add_dense(&real, formula, tensor)?;
         Ok(Value::Integer { tensor, scale, zero_point })
     }

@@ -8,6 +8,7 @@
 mod border;
 mod close;
 mod elementwise;
+mod order;
 mod pending;
 mod tail;
 mod values;

@@ -1,5 +1,6 @@
 //! A pending product and the exact real function behind it.
 
+use crate::passes::layout::Layout;
 use crate::quant::TensorId;
 use ndarray::Array2;
 use num_rational::BigRational;
@@ -32,6 +33,8 @@ pub struct PendingReal {
     pub product: Product,
     /// Shape of one sample; the innermost dimension is the product's outputs.
     pub shape: Vec<usize>,
+    /// How the file's elements follow from these.
+    pub layout: Layout,
     /// Operations on the accumulators in order, neighbouring affine ones merged.
     pub chain: Vec<RealOp>,
 }
@@ -40,7 +43,8 @@ impl PendingReal {
     /// The accumulators times `scale` (one, or one an output).
     pub fn new(product: Product, scale: Vec<BigRational>) -> Self {
         let shape = product.shape.clone();
-        PendingReal { product, shape, chain: vec![RealOp::Affine { scale, offset: vec![BigRational::zero()] }] }
+        let layout = Layout::in_order(&shape);
+        PendingReal { product, shape, layout, chain: vec![RealOp::Affine { scale, offset: vec![BigRational::zero()] }] }
     }
 
     /// Outputs of the product.

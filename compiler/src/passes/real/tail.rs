@@ -6,6 +6,7 @@ use crate::diagnostic::CompileError;
 use crate::graph::{Node, TensorId as GraphTensor};
 use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::heads::Head;
+use crate::ops::sample_shape;
 use crate::passes::lowering::{Lowering, Value};
 use crate::quant::{QuantOp, TensorId};
 use num_rational::BigRational;
@@ -24,7 +25,7 @@ impl Lowering<'_> {
         let producer = self.graph.producer(output).and_then(|index| self.graph.nodes.node_weight(index));
         let name = producer.map_or_else(|| self.graph.tensor(output).name.clone(), |node| node.name.clone());
         let value = self.value(&name, output)?.clone();
-        self.tail_of(&name, value)
+        self.tail_of(&name, output, value)
     }
 
     /// Operand `position` of a node that the host executes.
@@ -37,24 +38,32 @@ impl Lowering<'_> {
         position: usize,
     ) -> Result<(TensorId, Vec<usize>, Vec<BorderOp>), CompileError> {
         let value = self.operand(node, position)?;
-        self.tail_of(&node.name, value)
+        let id = self.operand_id(node, position)?;
+        self.tail_of(&node.name, id, value)
     }
 
-    fn tail_of(&mut self, node: &str, value: Value) -> Result<(TensorId, Vec<usize>, Vec<BorderOp>), CompileError> {
+    /// The value of the file's tensor `id` in the file's order and shape.
+    fn tail_of(
+        &mut self,
+        node: &str,
+        id: GraphTensor,
+        value: Value,
+    ) -> Result<(TensorId, Vec<usize>, Vec<BorderOp>), CompileError> {
+        let file = sample_shape(&self.graph.tensor(id).shape);
         match value {
             Value::Tail { tensor, shape, operations } => Ok((tensor, shape, operations)),
             Value::Integer { tensor, scale, zero_point } => {
-                let shape = self.tensor(node, tensor)?.shape.clone();
                 let offset = -(&scale * BigRational::from_integer(zero_point.into()));
-                Ok((tensor, shape, vec![border::affine(vec![scale], vec![offset])]))
+                let mut operations = vec![border::affine(vec![scale], vec![offset])];
+                let held = self.tensor(node, tensor)?.shape.clone();
+                operations.extend(self.layout(node, tensor)?.to_file(&held, &file));
+                Ok((tensor, file, operations))
             }
             Value::Real(real) => {
                 let tensor = self.accumulators_of(node, &real)?;
                 let mut operations = host_operations(node, &real.chain)?;
-                if real.shape != real.product.shape {
-                    operations.push(border::reshape(&real.shape));
-                }
-                Ok((tensor, real.shape, operations))
+                operations.extend(real.layout.to_file(&real.product.shape, &file));
+                Ok((tensor, file, operations))
             }
             Value::Host { input, .. } => Err(CompileError::node(
                 node,

@@ -5,9 +5,10 @@ use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Node, TensorId as GraphTensor};
 use crate::ops::onnx::integer_weights::IntegerWeights;
 use crate::ops::onnx::Operands;
-use crate::passes::lowering::{InputType, Lowering, Value};
+use crate::passes::lowering::{Entering, InputType, Lowering, Value};
 use crate::passes::real::{PendingReal, Product};
 use crate::quant::{Border, QuantNode, QuantOp, QuantTensor, RangeOrigin, TensorId};
+use ndarray::Array2;
 use num_rational::BigRational;
 use num_traits::One;
 use std::sync::Arc;
@@ -47,8 +48,8 @@ impl<'g> Lowering<'g> {
         }
         operations.push(quantizer);
         let (input, shape) = (*input, shape.clone());
-        let tensor = self.add_tensor(name, shape, element, element.range(), Some((&scale, 0)))?;
-        self.add_input(input, tensor, operations);
+        let entering = Entering { id, input, shape, element, range: element.range(), operations };
+        let tensor = self.add_entering(name, entering, Some((&scale, 0)))?;
         let value = Value::Integer { tensor, scale, zero_point: 0 };
         self.values.insert(id, value.clone());
         Ok(value)
@@ -155,46 +156,6 @@ impl<'g> Lowering<'g> {
         self.define(node, value)
     }
 
-    /// The same elements in the same order under the result's shape.
-    ///
-    /// # Errors
-    /// If the value is a real function of accumulators and the innermost dimension changes.
-    pub fn lower_view(&mut self, node: &Node) -> Result<(), CompileError> {
-        let to = self.result_shape(node)?;
-        let id = node.inputs.first().copied().flatten();
-        // An input keeps its own value: a type that the caller chose is applied where it is used.
-        let value = match id {
-            Some(id) => self.value(&node.name, id)?.clone(),
-            None => self.operand(node, 0)?,
-        };
-        let value = match value {
-            Value::Host { input, mut operations, .. } => {
-                operations.push(border::reshape(&to));
-                Value::Host { input, shape: to, operations }
-            }
-            Value::Integer { tensor, scale, zero_point } => {
-                let from = self.tensor(&node.name, tensor)?.clone();
-                if from.shape == to {
-                    return self.define(node, Value::Integer { tensor, scale, zero_point });
-                }
-                let name = self.result_name(node);
-                let output = self.add_tensor(name, to, from.element, from.range, Some((&scale, zero_point)))?;
-                self.add_node(&node.name, QuantOp::Reshape, vec![tensor], output);
-                Value::Integer { tensor: output, scale, zero_point }
-            }
-            Value::Real(mut real) if to.last() == real.shape.last() => {
-                real.shape = to;
-                Value::Real(real)
-            }
-            Value::Real(_) | Value::Tail { .. } => {
-                let (tensor, _, mut operations) = self.tail(node, 0)?;
-                operations.push(border::reshape(&to));
-                Value::Tail { tensor, shape: to, operations }
-            }
-        };
-        self.define(node, value)
-    }
-
     /// A change of element type that changes no number.
     ///
     /// # Errors
@@ -255,6 +216,7 @@ impl<'g> Lowering<'g> {
                 )
             }
         };
+        let (tensor, places) = self.held_as_rows(&node.name, tensor, self.operand_id(node, 0)?)?;
         let channels = self.tensor(&node.name, tensor)?.channels();
         if channels != weights.values.ncols() {
             return error(
@@ -267,7 +229,10 @@ impl<'g> Lowering<'g> {
             tensor: self.result_name(node),
             input: tensor,
             input_zero_point: zero_point,
-            weights: Arc::new(weights.values),
+            weights: Arc::new(match places {
+                Some(places) => placed(&weights.values, &places),
+                None => weights.values,
+            }),
             shape: self.result_shape(node)?,
         };
         let scales = weights.scales.iter().map(|s| s * &scale).collect();
@@ -281,6 +246,16 @@ impl<'g> Lowering<'g> {
             cause: format!("node `{node}` uses tensor {} of {}", id.0, self.tensors.len()),
         })
     }
+}
+
+/// Weights `[M, C]` for inputs that the accelerator holds in another order: `places[c]` is where it has
+/// the file's input c.
+pub(crate) fn placed(weights: &Array2<i64>, places: &[usize]) -> Array2<i64> {
+    let mut result = Array2::zeros(weights.raw_dim());
+    for (column, &place) in weights.columns().into_iter().zip(places) {
+        result.column_mut(place).assign(&column);
+    }
+    result
 }
 
 /// Widest type of an input, in bits.
