@@ -57,6 +57,27 @@ impl Activation {
         let (lo, hi) = self.bounds();
         Ok((lo.map_or(range.lo, stored), hi.map_or(range.hi, stored)))
     }
+    /// [`Activation::clamp`] of a MAX_POOL_2D with `kernel` and `stride` as `[rows, columns]`: `xnnpack` leaves
+    /// pools whose stride exceeds the kernel to LiteRT, and so their bounds.
+    ///
+    /// # Errors
+    /// If the type is too wide to be an output.
+    pub fn max_pool_clamp(
+        self,
+        profile: TfliteProfile,
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        element: IntType,
+        scale: f32,
+        zero_point: i64,
+    ) -> Result<(i64, i64), FormulaError> {
+        let delegated = stride[0] <= kernel[0] && stride[1] <= kernel[1];
+        let profile = match profile {
+            TfliteProfile::Xnnpack if !delegated => TfliteProfile::LitertOpt,
+            profile => profile,
+        };
+        self.clamp(profile, element, scale, zero_point)
+    }
 }
 
 #[cfg(test)]
@@ -68,6 +89,15 @@ mod tests {
         let clamp = |profile| Activation::Relu6.clamp(profile, IntType::Signed(8), 4.0, 3).unwrap();
         assert_eq!(clamp(TfliteProfile::Tflm), (3, 5));
         assert_eq!(clamp(TfliteProfile::Xnnpack), (3, 4));
+    }
+
+    #[test]
+    fn pools_that_the_delegate_leaves_have_the_bounds_of_litert() {
+        let clamp = |stride| {
+            let byte = IntType::Signed(8);
+            Activation::Relu6.max_pool_clamp(TfliteProfile::Xnnpack, [2, 3], stride, byte, 4.0, 3).unwrap()
+        };
+        assert_eq!([clamp([2, 3]), clamp([3, 3]), clamp([1, 4])], [(3, 4), (3, 5), (3, 5)]);
     }
 
     #[test]

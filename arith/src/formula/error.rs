@@ -72,6 +72,27 @@ pub enum FormulaError {
         /// The shift.
         shift: i32,
     },
+    /// Results that wrap in a runtime's lanes.
+    #[error(
+        "results reach {reach} before the clamp and wrap in the runtime's {bits}-bit lanes; use a larger output scale or \
+         another profile"
+    )]
+    Lanes {
+        /// The greatest result in magnitude.
+        reach: i64,
+        /// Bits of a lane.
+        bits: u32,
+    },
+    /// Something that the runtime of a profile refuses.
+    #[error("{what} is refused by the runtime of profile {profile}; {remedy}")]
+    Refused {
+        /// What.
+        what: &'static str,
+        /// Name of the profile.
+        profile: &'static str,
+        /// What to do.
+        remedy: &'static str,
+    },
     /// A variance that is not positive.
     #[error(
         "channel {channel}: the root of {value} is not positive; check variance and epsilon of the batch normalisation"

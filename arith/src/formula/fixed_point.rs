@@ -15,6 +15,36 @@ pub enum TieRule {
     Away,
     /// Toward plus infinity (`litert-opt`).
     Up,
+    /// Toward plus infinity in whole blocks of so many channels, away from zero in the rest: what the
+    /// vector loops of `litert-opt` and their scalar remainders do.
+    UpInBlocks(u32),
+}
+
+impl TieRule {
+    /// The rule of one of `channels` channels: `Away` or `Up`.
+    pub(super) fn of_channel(self, channel: usize, channels: usize) -> TieRule {
+        match self {
+            TieRule::UpInBlocks(block) => {
+                let block = (block as usize).max(1);
+                if channel < channels - channels % block {
+                    TieRule::Up
+                } else {
+                    TieRule::Away
+                }
+            }
+            rule => rule,
+        }
+    }
+}
+
+impl fmt::Display for TieRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TieRule::Away => f.write_str("ties away"),
+            TieRule::Up => f.write_str("ties up"),
+            TieRule::UpInBlocks(block) => write!(f, "ties up in blocks of {block} channels"),
+        }
+    }
 }
 
 /// `clamp(shift(high_mul(acc << max(s, 0), m), max(-s, 0)) + zero_point)`: a high multiply that
@@ -47,25 +77,22 @@ impl FixedPoint {
     }
 }
 
-/// The rescaled accumulator, before zero point and clamp.
+/// The rescaled accumulator, before zero point and clamp; `ties` is the rule of the channel.
 #[inline]
-pub(super) fn rescale(multiplier: QuantizedMultiplier, ties: TieRule, acc: i64) -> i64 {
+pub(crate) fn rescale(multiplier: QuantizedMultiplier, ties: TieRule, acc: i64) -> i64 {
     let high = saturating_rounding_doubling_high_mul(multiplier.shifted_left(acc), multiplier.multiplier.into());
     let right = (-multiplier.shift).max(0) as u32;
     match ties {
         TieRule::Away => rounding_divide_by_power_of_two(high, right),
-        TieRule::Up => shift_ties_up(high, right),
+        TieRule::Up | TieRule::UpInBlocks(_) => shift_ties_up(high, right),
     }
 }
 
 impl fmt::Display for FixedPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ties = match self.ties {
-            TieRule::Away => "away",
-            TieRule::Up => "up",
-        };
+        let ties = self.ties;
         let multipliers = spread(self.multipliers.iter().map(|m| m.real()));
-        write!(f, "fixed point, ties {ties}, {} channels, x {multipliers}, {}", self.channels, self.output)
+        write!(f, "fixed point, {ties}, {} channels, x {multipliers}, {}", self.channels, self.output)
     }
 }
 
@@ -80,6 +107,15 @@ mod tests {
         assert_eq!(rescale(quarter, TieRule::Away, -6), -2);
         assert_eq!(rescale(quarter, TieRule::Up, -6), -1);
         assert_eq!(rescale(quarter, TieRule::Away, 6), 2);
+    }
+
+    #[test]
+    fn only_whole_blocks_of_channels_take_ties_up() {
+        let rules: Vec<_> = (0..11).map(|channel| TieRule::UpInBlocks(8).of_channel(channel, 11)).collect();
+        assert_eq!(rules[..8], [TieRule::Up; 8]);
+        assert_eq!(rules[8..], [TieRule::Away; 3]);
+        assert_eq!(TieRule::UpInBlocks(8).of_channel(0, 7), TieRule::Away);
+        assert_eq!(TieRule::UpInBlocks(0).of_channel(0, 7), TieRule::Up);
     }
 
     #[test]

@@ -12,6 +12,8 @@ mod ort_pool;
 mod qonnx;
 mod qonnx_channel;
 mod tflite;
+mod tflite_mean;
+mod tflite_pool;
 
 pub use activation::Activation;
 pub use error::FormulaError;
@@ -22,10 +24,14 @@ pub use ort::{OrtQuantization, OrtScales};
 pub use ort_chain::{FloatChain, FloatChainChannel, FloatOp};
 pub use ort_pool::{AveragePoolClass, OrtAveragePool};
 pub use qonnx::{Qonnx, Quantizer, RealOp};
-pub use tflite::{TfliteOperator, TfliteProfile, TfliteScales};
+pub use tflite::{TfliteOperator, TfliteProfile, TfliteScales, TfliteTensorScale};
+pub use tflite_mean::{MeanRescale, TfliteMean, TfliteMeanChannel, TfliteMeanShape};
+pub use tflite_pool::{TfliteAveragePool, TflitePoolClass};
 
+pub(crate) use fixed_point::rescale as rescale_fixed_point;
 pub(crate) use ort::check_scale;
 pub(crate) use ort_chain::quantize;
+pub(crate) use tflite::quantized;
 
 use crate::int_type::IntType;
 use crate::rounding::QuantizedMultiplier;
@@ -59,6 +65,10 @@ pub enum Formula {
     FloatChain(FloatChain),
     /// A float32 mean; channels are count classes (`ort`).
     OrtAveragePool(OrtAveragePool),
+    /// An integer mean of the real taps of a window; channels are count classes (TensorFlow Lite).
+    TfliteAveragePool(TfliteAveragePool),
+    /// A rescaled sum (MEAN of TensorFlow Lite).
+    TfliteMean(TfliteMean),
     /// Exact real operations and a quantizer (`qonnx`).
     Qonnx(Qonnx),
 }
@@ -73,6 +83,8 @@ impl Formula {
             Formula::Float32(formula) => formula.channels,
             Formula::FloatChain(formula) => formula.channels,
             Formula::OrtAveragePool(formula) => formula.divisors.len(),
+            Formula::TfliteAveragePool(formula) => formula.counts.len(),
+            Formula::TfliteMean(formula) => formula.channels,
             Formula::Qonnx(formula) => formula.channels,
         }
     }
@@ -86,6 +98,8 @@ impl Formula {
             Formula::Float32(formula) => Some(formula.output.element),
             Formula::FloatChain(formula) => Some(formula.output.element),
             Formula::OrtAveragePool(formula) => Some(formula.output.element),
+            Formula::TfliteAveragePool(formula) => Some(formula.output.element),
+            Formula::TfliteMean(formula) => Some(formula.output.element),
             Formula::Qonnx(formula) => Some(formula.output),
         }
     }
@@ -115,7 +129,7 @@ impl Formula {
             Formula::Identity { .. } => ChannelFormula::Identity,
             Formula::FixedPoint(formula) => ChannelFormula::FixedPoint {
                 multiplier: *pick(&formula.multipliers, channel),
-                ties: formula.ties,
+                ties: formula.ties.of_channel(channel, formula.channels),
                 output: formula.output,
             },
             Formula::Float64(formula) => {
@@ -126,6 +140,8 @@ impl Formula {
             }
             Formula::FloatChain(formula) => ChannelFormula::FloatChain(formula.channel(channel)),
             Formula::OrtAveragePool(formula) => ChannelFormula::OrtAveragePool(formula.class(channel)),
+            Formula::TfliteAveragePool(formula) => ChannelFormula::TfliteAveragePool(formula.class(channel)),
+            Formula::TfliteMean(formula) => ChannelFormula::TfliteMean(formula.channel(channel)),
             Formula::Qonnx(formula) => ChannelFormula::Qonnx(Box::new(QonnxChannel::new(formula, channel))),
         }
     }
@@ -145,6 +161,8 @@ impl Formula {
             Formula::Float32(formula) => formula.validate(),
             Formula::FloatChain(formula) => formula.validate(),
             Formula::OrtAveragePool(formula) => formula.validate(),
+            Formula::TfliteAveragePool(formula) => formula.validate(),
+            Formula::TfliteMean(formula) => formula.validate(),
             Formula::Qonnx(formula) => formula.validate(),
         }
     }
@@ -156,9 +174,12 @@ impl Formula {
     pub fn defined_limit(&self, channel: usize) -> Option<i64> {
         match self {
             Formula::FixedPoint(formula) => Some(pick(&formula.multipliers, channel).defined_limit()),
-            Formula::Float64(_) | Formula::Float32(_) | Formula::FloatChain(_) | Formula::OrtAveragePool(_) => {
-                Some(i64::from(i32::MAX))
-            }
+            Formula::TfliteMean(formula) => Some(formula.defined_limit()),
+            Formula::Float64(_)
+            | Formula::Float32(_)
+            | Formula::FloatChain(_)
+            | Formula::OrtAveragePool(_)
+            | Formula::TfliteAveragePool(_) => Some(i64::from(i32::MAX)),
             Formula::Identity { .. } | Formula::Qonnx(_) => None,
         }
     }
@@ -173,6 +194,8 @@ impl fmt::Display for Formula {
             Formula::Float32(formula) => formula.fmt(f),
             Formula::FloatChain(formula) => formula.fmt(f),
             Formula::OrtAveragePool(formula) => formula.fmt(f),
+            Formula::TfliteAveragePool(formula) => formula.fmt(f),
+            Formula::TfliteMean(formula) => formula.fmt(f),
             Formula::Qonnx(formula) => formula.fmt(f),
         }
     }
@@ -210,6 +233,10 @@ pub enum ChannelFormula {
     FloatChain(FloatChainChannel),
     /// See [`OrtAveragePool`].
     OrtAveragePool(AveragePoolClass),
+    /// See [`TfliteAveragePool`].
+    TfliteAveragePool(TflitePoolClass),
+    /// See [`TfliteMean`].
+    TfliteMean(TfliteMeanChannel),
     /// See [`Qonnx`].
     Qonnx(Box<QonnxChannel>),
 }
@@ -227,6 +254,8 @@ impl ChannelFormula {
             ChannelFormula::Float32 { scale, output } => output.finish(float32::rescale(*scale, acc)),
             ChannelFormula::FloatChain(channel) => channel.evaluate(acc),
             ChannelFormula::OrtAveragePool(class) => class.evaluate(acc),
+            ChannelFormula::TfliteAveragePool(class) => class.evaluate(acc),
+            ChannelFormula::TfliteMean(channel) => channel.evaluate(acc),
             ChannelFormula::Qonnx(channel) => channel.evaluate(acc),
         }
     }
@@ -240,6 +269,8 @@ impl ChannelFormula {
             ChannelFormula::Float32 { scale, .. } => f64::from(*scale),
             ChannelFormula::FloatChain(channel) => channel.slope(),
             ChannelFormula::OrtAveragePool(class) => class.slope(),
+            ChannelFormula::TfliteAveragePool(class) => class.slope(),
+            ChannelFormula::TfliteMean(channel) => channel.slope(),
             ChannelFormula::Qonnx(channel) => channel.slope(),
         }
     }

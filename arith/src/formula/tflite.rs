@@ -4,6 +4,7 @@
 
 use super::{Activation, FixedPoint, Float32, Float64, Formula, FormulaError, OutputStage, TieRule};
 use crate::int_type::IntType;
+use crate::real::text;
 use crate::rounding::QuantizedMultiplier;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +28,10 @@ pub enum TfliteProfile {
 pub enum TfliteOperator {
     /// `FULLY_CONNECTED`
     FullyConnected,
-    /// `CONV_2D`
+    /// `CONV_2D` whose filters see all input channels.
     Conv2d,
+    /// `CONV_2D` of several groups, which LiteRT leaves to its reference kernel.
+    GroupedConv2d,
     /// `DEPTHWISE_CONV_2D`
     DepthwiseConv2d,
 }
@@ -69,6 +72,42 @@ impl TfliteScales<'_> {
     }
 }
 
+/// Scale and zero point of a tensor with one scale: a stored q stands for `(q - zero_point) * scale`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TfliteTensorScale {
+    /// Real value of one step.
+    #[serde(with = "text::single")]
+    pub scale: f32,
+    /// Stored value that stands for 0.
+    pub zero_point: i64,
+}
+
+impl TfliteTensorScale {
+    /// Checks that the scale is positive and finite and the zero point a value of `element`.
+    pub(crate) fn check(self, what: &'static str, element: IntType) -> Result<(), FormulaError> {
+        super::check_scale(what, 0, self.scale)?;
+        let range = element.checked_range().ok_or(FormulaError::OutputType(element))?;
+        match range.contains(self.zero_point) {
+            true => Ok(()),
+            false => Err(FormulaError::ZeroPoint { zero_point: self.zero_point, element }),
+        }
+    }
+
+    /// The output stage of a tensor of this scale behind a fused activation.
+    pub(crate) fn stage(
+        self,
+        profile: TfliteProfile,
+        activation: Activation,
+        element: IntType,
+    ) -> Result<OutputStage, FormulaError> {
+        self.check("output", element)?;
+        let (lo, hi) = activation.clamp(profile, element, self.scale, self.zero_point)?;
+        OutputStage::new(element, self.zero_point, lo, hi)
+    }
+}
+
+/// Channels that LiteRT's depthwise kernel requantizes at once.
+const DEPTHWISE_BLOCK: u32 = 8;
 /// XNNPACK refuses multipliers from here on.
 const XNNPACK_LIMIT: f32 = 256.0;
 
@@ -80,7 +119,9 @@ impl Formula {
     /// - `litert-ref`: the same for convolutions, for fully connected layers
     ///   `round_half_away(acc * f64(sx)*sw/so)` in float64;
     /// - `litert-opt`: high multiply, shift with ties up, multiplier f64(sx)*sw/so, with the product
-    ///   sx*sw rounded to float32 for fully connected layers with one weight scale;
+    ///   sx*sw rounded to float32 for fully connected layers with one weight scale; depthwise layers
+    ///   take ties up in whole blocks of 8 output channels and away from zero in the last `channels`
+    ///   mod 8, grouped convolutions are computed as under `litert-ref`;
     /// - `xnnpack`: `round_half_even(f32(f32(acc) * s))`, s = f32(f32(sx*sw)/so).
     ///
     /// # Errors
@@ -115,7 +156,14 @@ impl Formula {
             TfliteProfile::LitertOpt if fully_connected && scales.weights.len() == 1 => {
                 fixed(TieRule::Up, &mut scales.single_product())
             }
-            TfliteProfile::LitertOpt => fixed(TieRule::Up, &mut scales.double_product()),
+            TfliteProfile::LitertOpt => {
+                let ties = match operator {
+                    TfliteOperator::GroupedConv2d => TieRule::Away,
+                    TfliteOperator::DepthwiseConv2d => TieRule::UpInBlocks(DEPTHWISE_BLOCK),
+                    TfliteOperator::Conv2d | TfliteOperator::FullyConnected => TieRule::Up,
+                };
+                fixed(ties, &mut scales.double_product())
+            }
             TfliteProfile::Xnnpack => {
                 let combined: Vec<_> =
                     scales.weights.iter().map(|weight| scales.input * weight / scales.output).collect();
@@ -136,6 +184,11 @@ fn finite(multipliers: &[f64]) -> Result<(), FormulaError> {
         Some(channel) => Err(FormulaError::Multiplier { channel, value: multipliers[channel], limit: f64::MAX }),
         None => Ok(()),
     }
+}
+
+/// A combined multiplier in fixed-point form.
+pub(crate) fn quantized(value: f64) -> Result<QuantizedMultiplier, FormulaError> {
+    QuantizedMultiplier::new(value).map_err(|_| FormulaError::Multiplier { channel: 0, value, limit: f64::MAX })
 }
 
 fn quantize(multipliers: &mut dyn Iterator<Item = f64>) -> Result<Vec<QuantizedMultiplier>, FormulaError> {
@@ -193,6 +246,20 @@ mod tests {
         assert_eq!(multiplier(FullyConnected, 2, &[weight]), single);
         assert_eq!(multiplier(FullyConnected, 2, &[weight, weight]), double);
         assert_eq!(multiplier(Conv2d, 2, &[weight]), double);
+    }
+
+    #[test]
+    fn ties_of_optimized_kernels_depend_on_the_kind_of_convolution() {
+        // acc / 4 at -6 = -1.5.
+        let at = |operator, channels: usize, channel| {
+            let scales = TfliteScales { input: 0.5, weights: &[0.5], output: 1.0, output_zero_point: 0 };
+            let made = Formula::tflite(LitertOpt, operator, channels, &scales, Activation::None, IntType::Signed(8));
+            made.unwrap().evaluate(channel, -6)
+        };
+        assert_eq!((at(Conv2d, 9, 0), at(Conv2d, 9, 8)), (-1, -1));
+        assert_eq!((at(TfliteOperator::GroupedConv2d, 9, 0), at(TfliteOperator::GroupedConv2d, 9, 8)), (-2, -2));
+        assert_eq!((at(TfliteOperator::DepthwiseConv2d, 9, 7), at(TfliteOperator::DepthwiseConv2d, 9, 8)), (-1, -2));
+        assert_eq!(at(TfliteOperator::DepthwiseConv2d, 7, 0), -2);
     }
 
     #[test]

@@ -40,3 +40,21 @@ def run(profile, model, samples):
             return np.array(interpreter.get_tensor(result))
 
     return np.concatenate([step(sample[None]) for sample in samples])
+
+
+def run_together(profile, model, arrays):
+    """The output of one invocation of a model of several inputs; `arrays` have the inputs' own shapes."""
+    if profile == "tflm":
+        interpreter = micro.Interpreter.from_bytes(model, arena_size=1 << 22)
+        for index, array in enumerate(arrays):
+            interpreter.set_input(array, index)
+        interpreter.invoke()
+        return np.array(interpreter.get_output(0))
+    interpreter = Interpreter(
+        model_content=model, experimental_op_resolver_type=RESOLVERS[profile], num_threads=1
+    )
+    interpreter.allocate_tensors()
+    for details, array in zip(interpreter.get_input_details(), arrays, strict=True):
+        interpreter.set_tensor(details["index"], array)
+    interpreter.invoke()
+    return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))

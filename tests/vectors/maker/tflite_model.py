@@ -64,6 +64,7 @@ class Chain:
     buffers: list = field(default_factory=lambda: [None])
     codes: list = field(default_factory=list)
     operators: list = field(default_factory=list)
+    inputs: list = field(default_factory=lambda: [0])
 
     def __post_init__(self):
         self.current = self._tensor("input", self.shape, self.dtype, self.quantization)
@@ -212,7 +213,7 @@ class Chain:
         graph = schema.SubGraphT()
         graph.name = b"main"
         graph.tensors, graph.operators = self.tensors, operators
-        graph.inputs = np.asarray([0], np.int32)
+        graph.inputs = np.asarray(self.inputs, np.int32)
         graph.outputs = np.asarray(operators[-1].outputs, np.int32)
         model = schema.ModelT()
         model.version, model.description = 3, self.name.encode()
