@@ -1,6 +1,6 @@
 """Hold every stored vector against an evaluation that uses no runtime; exit 1 if any differs.
 
-TFLite files are evaluated with the integer formulas, QONNX files with exact rationals. An agreement
+TFLite and quantized ONNX files are evaluated with the runtimes' formulas, QONNX files with exact rationals. An agreement
 shows that the rules in README.md are complete for every case of this folder.
 """
 
@@ -10,10 +10,11 @@ import sys
 import numpy as np
 import onnx
 
+from maker import ort_reference
 from maker.exact import Evaluator
 from maker.qonnx_data import Differs, common_step, compare
 from maker.tflite_reference import Model
-from maker.vectors import ROOT
+from maker.vectors import ROOT, SECTIONS
 
 
 def tflite_differences(case, arrays):
@@ -54,14 +55,27 @@ def qonnx_differences(case, arrays):
     return {}, expected.size
 
 
+def ort_differences(case, arrays):
+    """Like `tflite_differences`, for quantized ONNX files."""
+    expected = arrays["output_ort"]
+    found = ort_reference.evaluate(onnx.load(ROOT / case["model"]), arrays["input"])
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return {"ort": f"{found.dtype}{found.shape} against {expected.dtype}{expected.shape}"}, expected.size
+    differing = int((found != expected).sum())
+    return ({"ort": differing} if differing else {}), expected.size
+
+
 def main():
     """Check all cases of index.json."""
-    cases = json.loads((ROOT / "index.json").read_text())["cases"]
+    index = json.loads((ROOT / "index.json").read_text())
+    cases = [case for section in SECTIONS for case in index.get(section, [])]
     failed, total = 0, 0
     for case in cases:
         arrays = np.load(ROOT / case["vectors"])
         if case["model"].endswith(".tflite"):
             differing, compared = tflite_differences(case, arrays)
+        elif case["profiles"] == ["ort"]:
+            differing, compared = ort_differences(case, arrays)
         else:
             differing, compared = qonnx_differences(case, arrays)
         total += compared
