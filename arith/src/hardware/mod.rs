@@ -6,17 +6,21 @@ mod bounds;
 mod certify;
 mod line;
 mod linear;
+mod lookup;
 mod search;
+mod select;
 mod thresholds;
 
 pub use affine::{Affine, Correction, ShiftRounding};
 pub use affine_search::{MAX_CORRECTIONS, MAX_SHIFT};
 pub use certify::Counterexample;
 pub use linear::Linear;
+pub use lookup::Lookup;
 pub use search::{pivots, SearchError, MAX_THRESHOLD_BITS};
 pub use thresholds::Thresholds;
 
 use crate::step::Step;
+use crate::table::Table;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -36,6 +40,8 @@ pub enum Requantizer {
     /// Pipelined binary search over a channel's thresholds: always possible. The number of
     /// thresholds a channel is `2^k - 1`, so that k comparisons find the level.
     Search(Thresholds),
+    /// A table of values: any function of a raw number in a small range, monotone or not.
+    Table(Lookup),
 }
 
 impl Requantizer {
@@ -45,6 +51,7 @@ impl Requantizer {
             Requantizer::Linear(linear) => linear.offsets.len(),
             Requantizer::Thresholds(thresholds) | Requantizer::Search(thresholds) => thresholds.base.len(),
             Requantizer::Affine(affine) => affine.multipliers.len(),
+            Requantizer::Table(table) => table.channels,
         }
     }
 
@@ -55,6 +62,7 @@ impl Requantizer {
             Requantizer::Thresholds(_) => "thresholds",
             Requantizer::Affine(_) => "affine",
             Requantizer::Search(_) => "search",
+            Requantizer::Table(_) => "table",
         }
     }
 
@@ -65,6 +73,7 @@ impl Requantizer {
             Requantizer::Linear(linear) => linear.evaluate(channel, raw),
             Requantizer::Thresholds(thresholds) | Requantizer::Search(thresholds) => thresholds.evaluate(channel, raw),
             Requantizer::Affine(affine) => affine.evaluate(channel, raw),
+            Requantizer::Table(table) => table.evaluate(channel, raw),
         }
     }
 
@@ -76,12 +85,21 @@ impl Requantizer {
     /// The check evaluates both sides of every edge, both ends of the domain, -1 and 0, both sides
     /// of the pivot, and each corrected accumulator with its two neighbours. Between two neighbouring
     /// checked points without anything between them the step is constant and the form monotone, so
-    /// equality at both points is equality between them.
+    /// equality at both points is equality between them. A table follows no order: it is compared at every
+    /// accumulator of each domain.
     ///
     /// # Errors
     /// The first difference, or what is malformed.
     pub fn certify(&self, step: &Step) -> Result<(), Counterexample> {
         certify::certify(self, step)
+    }
+
+    /// Proves that the form equals a table on all of its operands, in every channel.
+    ///
+    /// # Errors
+    /// The first difference, or what is malformed.
+    pub fn certify_table(&self, table: &Table) -> Result<(), Counterexample> {
+        certify::certify_table(self, table)
     }
 }
 
@@ -92,6 +110,10 @@ impl fmt::Display for Requantizer {
             Requantizer::Thresholds(thresholds) => write!(f, "thresholds, {} a channel", thresholds.count()),
             Requantizer::Search(thresholds) => write!(f, "binary search, {} a channel", thresholds.count()),
             Requantizer::Affine(affine) => affine.fmt(f),
+            Requantizer::Table(table) => {
+                let whose = if table.is_shared() { "for all channels" } else { "a channel" };
+                write!(f, "table, {} entries {whose}", table.entries())
+            }
         }
     }
 }

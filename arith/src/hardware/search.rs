@@ -1,7 +1,8 @@
 //! The choice among hardware forms: the cheapest that is exact.
 
-use super::{affine_search, Counterexample, Linear, Requantizer, Thresholds};
+use super::{affine_search, Counterexample, Linear, Lookup, Requantizer, Thresholds};
 use crate::step::{Step, StepError};
+use crate::table::Table;
 use thiserror::Error;
 
 /// Widest output for which comparing with every threshold is cheapest.
@@ -36,6 +37,17 @@ impl Requantizer {
     /// The form of an identity formula: `q = stride * raw + offset`, the accumulator itself.
     pub fn linear(stride: i64, offsets: Vec<i64>) -> Self {
         Requantizer::Linear(Linear { stride, offsets })
+    }
+
+    /// The values of a table, which holds one function for all of `channels` channels or one for each.
+    ///
+    /// # Errors
+    /// If it holds another number of functions, or functions of several lengths. The form is certified
+    /// before it is returned.
+    pub fn table(table: &Table, channels: usize) -> Result<Self, Counterexample> {
+        let form = Requantizer::Table(Lookup::of(table, channels));
+        form.certify_table(table)?;
+        Ok(form)
     }
 
     /// The cheapest exact form of a step over raw accumulators: thresholds up to 4 output bits, else an
