@@ -1,13 +1,21 @@
 //! Functions of two integers: the formulas of ADD, SUB and MUL as the runtimes compute them, and
 //! their canonical form [`JoinMap`].
 
+mod fixed_point_sum;
+mod linear_sum;
 mod map;
 mod ort;
 mod ort_separate;
+mod product;
+mod tflite;
 mod weighted;
 
+pub use fixed_point_sum::FixedPointSum;
+pub use linear_sum::LinearSum;
 pub use map::{Combine, JoinMap, OperandMap};
 pub use ort::{OrtJoin, OrtOperation};
+pub use product::Product;
+pub use tflite::TfliteJoin;
 pub use weighted::WeightedSum;
 
 use crate::formula::FormulaError;
@@ -28,6 +36,12 @@ pub enum JoinFormula {
     WeightedSum(WeightedSum),
     /// A float32 operator of two tensors (`ort`).
     Ort(OrtJoin),
+    /// Two rescalings, their sum and a third (sums of `tflm`, `litert-ref`, `litert-opt`).
+    FixedPointSum(FixedPointSum),
+    /// Two integer factors and a shift (sums of `xnnpack`).
+    LinearSum(LinearSum),
+    /// A product and a requantization (TensorFlow Lite).
+    Product(Product),
 }
 
 impl JoinFormula {
@@ -36,6 +50,9 @@ impl JoinFormula {
         match self {
             JoinFormula::WeightedSum(formula) => formula.evaluate(left, right),
             JoinFormula::Ort(formula) => formula.evaluate(left, right),
+            JoinFormula::FixedPointSum(formula) => formula.evaluate(left, right),
+            JoinFormula::LinearSum(formula) => formula.evaluate(left, right),
+            JoinFormula::Product(formula) => formula.evaluate(left, right),
         }
     }
 
@@ -44,6 +61,9 @@ impl JoinFormula {
         match self {
             JoinFormula::WeightedSum(formula) => formula.formula.output_type(),
             JoinFormula::Ort(formula) => Some(formula.output.element),
+            JoinFormula::FixedPointSum(formula) => Some(formula.output.element),
+            JoinFormula::LinearSum(formula) => Some(formula.output.element),
+            JoinFormula::Product(formula) => formula.formula.output_type(),
         }
     }
 
@@ -53,6 +73,9 @@ impl JoinFormula {
         match self {
             JoinFormula::WeightedSum(formula) => Ok(formula.combine(left, right)),
             JoinFormula::Ort(formula) => formula.combine(left, right),
+            JoinFormula::FixedPointSum(formula) => Ok(formula.combine(left, right)),
+            JoinFormula::LinearSum(formula) => Ok(formula.combine()),
+            JoinFormula::Product(formula) => Ok(formula.combine()),
         }
     }
 
@@ -64,6 +87,9 @@ impl JoinFormula {
         match self {
             JoinFormula::WeightedSum(formula) => formula.validate(),
             JoinFormula::Ort(formula) => formula.validate(),
+            JoinFormula::FixedPointSum(formula) => formula.validate(),
+            JoinFormula::LinearSum(formula) => formula.validate(),
+            JoinFormula::Product(formula) => formula.validate(),
         }
     }
 }
@@ -73,6 +99,18 @@ impl fmt::Display for JoinFormula {
         match self {
             JoinFormula::WeightedSum(formula) => formula.fmt(f),
             JoinFormula::Ort(formula) => formula.fmt(f),
+            JoinFormula::FixedPointSum(formula) => formula.fmt(f),
+            JoinFormula::LinearSum(formula) => formula.fmt(f),
+            JoinFormula::Product(formula) => formula.fmt(f),
         }
+    }
+}
+
+/// Checks that zero points are of operands that a canonical form can enumerate.
+fn check_zero_points(zero_points: [i64; 2]) -> Result<(), FormulaError> {
+    let element = IntType::Signed(16);
+    match zero_points.into_iter().find(|&zero_point| !element.contains(zero_point)) {
+        Some(zero_point) => Err(FormulaError::ZeroPoint { zero_point, element }),
+        None => Ok(()),
     }
 }
