@@ -1,12 +1,21 @@
 //! Functions of one integer element: activations and rescalings as the runtimes compute them.
 //! Their canonical form is the [`Table`] over all reachable operands; not all are monotone.
 
+mod curve;
+mod fixed_exp;
+mod hard_swish;
 mod ort;
 mod ort_math;
+mod piecewise;
 mod rescale;
+mod tflite;
 
+pub use curve::{Curve, TfliteCurve};
+pub use hard_swish::{HardSwish, ShortMultiplier};
 pub use ort::{OrtFunction, OrtTable};
+pub use piecewise::{LeakyShift, PiecewiseRescale, Slope};
 pub use rescale::Rescale;
+pub use tflite::TfliteTable;
 
 use crate::formula::FormulaError;
 use crate::int_type::{IntType, Range};
@@ -22,6 +31,14 @@ pub enum TableFormula {
     Rescale(Rescale),
     /// Float32 operations between a dequantization and a quantization (`ort`).
     Ort(OrtTable),
+    /// One rescaling from 0 on, another below (LEAKY_RELU and PRELU of TensorFlow Lite).
+    PiecewiseRescale(PiecewiseRescale),
+    /// The same with one shift (LEAKY_RELU of `xnnpack`).
+    LeakyShift(LeakyShift),
+    /// A 16-bit hard swish (TensorFlow Lite).
+    HardSwish(HardSwish),
+    /// A logistic function or hyperbolic tangent (TensorFlow Lite).
+    TfliteCurve(TfliteCurve),
 }
 
 impl TableFormula {
@@ -30,6 +47,8 @@ impl TableFormula {
         match self {
             TableFormula::Rescale(formula) => formula.formula.channels(),
             TableFormula::Ort(formula) => formula.channels,
+            TableFormula::PiecewiseRescale(formula) => formula.negative.len(),
+            TableFormula::LeakyShift(_) | TableFormula::HardSwish(_) | TableFormula::TfliteCurve(_) => 1,
         }
     }
 
@@ -39,6 +58,10 @@ impl TableFormula {
         match self {
             TableFormula::Rescale(formula) => formula.evaluate(channel, x),
             TableFormula::Ort(formula) => formula.evaluate(channel, x),
+            TableFormula::PiecewiseRescale(formula) => formula.evaluate(channel, x),
+            TableFormula::LeakyShift(formula) => formula.evaluate(x),
+            TableFormula::HardSwish(formula) => formula.evaluate(x),
+            TableFormula::TfliteCurve(formula) => formula.evaluate(x),
         }
     }
 
@@ -47,6 +70,10 @@ impl TableFormula {
         match self {
             TableFormula::Rescale(formula) => formula.formula.output_type(),
             TableFormula::Ort(formula) => Some(formula.output.element),
+            TableFormula::PiecewiseRescale(formula) => Some(formula.output.element),
+            TableFormula::LeakyShift(formula) => Some(formula.output.element),
+            TableFormula::HardSwish(formula) => Some(formula.output.element),
+            TableFormula::TfliteCurve(formula) => Some(formula.output.element),
         }
     }
 
@@ -58,6 +85,10 @@ impl TableFormula {
         match self {
             TableFormula::Rescale(formula) => formula.formula.validate(),
             TableFormula::Ort(formula) => formula.validate(),
+            TableFormula::PiecewiseRescale(formula) => formula.validate(),
+            TableFormula::LeakyShift(formula) => formula.validate(),
+            TableFormula::HardSwish(formula) => formula.validate(),
+            TableFormula::TfliteCurve(formula) => formula.validate(),
         }
     }
 }
@@ -67,6 +98,10 @@ impl fmt::Display for TableFormula {
         match self {
             TableFormula::Rescale(formula) => formula.fmt(f),
             TableFormula::Ort(formula) => formula.fmt(f),
+            TableFormula::PiecewiseRescale(formula) => formula.fmt(f),
+            TableFormula::LeakyShift(formula) => formula.fmt(f),
+            TableFormula::HardSwish(formula) => formula.fmt(f),
+            TableFormula::TfliteCurve(formula) => formula.fmt(f),
         }
     }
 }
@@ -113,5 +148,14 @@ impl Table {
     /// Least and greatest result.
     pub fn output_range(&self) -> Option<Range> {
         self.values.iter().flatten().map(|&y| Range::point(y)).reduce(Range::hull)
+    }
+}
+
+/// Checks that an operand's zero point is of a type that a table can enumerate.
+fn check_input_zero_point(zero_point: i64) -> Result<(), FormulaError> {
+    let element = IntType::Signed(16);
+    match element.contains(zero_point) {
+        true => Ok(()),
+        false => Err(FormulaError::ZeroPoint { zero_point, element }),
     }
 }
