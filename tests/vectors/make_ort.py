@@ -5,7 +5,7 @@ integer formula (`maker/ort_reference.py`); their notes say in how many elements
 seeded, so that a second run writes the same bytes.
 """
 
-from maker import ort_layers
+from maker import ort_layers, ort_networks
 from maker.ort_data import Maker, new_index
 from maker.vectors import count_operators
 
@@ -28,10 +28,14 @@ def main():
     ort_layers.matrices(operators)
     ort_layers.tables(operators)
     ort_layers.integer_chains(operators)
+    ort_networks.networks(operators)
+    quantizers = Maker(index, "onnx_qdq", "qdq")
+    ort_networks.networks(quantizers)
     index.write()
     counts = count_operators(index.cases)
     print(f"{len(index.cases)} cases, {operators.compared} elements, cases an operator: {counts}")
-    for reason in operators.redrawn:
+    print(f"QDQ: {quantizers.compared} elements, onnxruntime differs in {quantizers.differing}")
+    for reason in operators.redrawn + quantizers.redrawn:
         print(f"drawn again: {reason}")
     short = [name for name in OPERATORS if counts.get(name, 0) < LEAST]
     if short:

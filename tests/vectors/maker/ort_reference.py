@@ -38,7 +38,8 @@ def limits(dtype):
 
 def quantize(x, scale, zero):
     """QuantizeLinear, before the clamp."""
-    return np.rint((x / scale).astype(f32)).astype(float) + int(zero)
+    with np.errstate(over="ignore"):
+        return np.rint((x / scale).astype(f32)).astype(float) + int(zero)
 
 
 @dataclass
