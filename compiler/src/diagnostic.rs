@@ -71,4 +71,48 @@ impl CompileError {
     pub fn model(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
         CompileError::Model { cause: cause.into(), remedy: remedy.into() }
     }
+
+    /// All that is wrong with a model's nodes as one diagnostic, none where nothing is: a single error stays
+    /// as it is, several become one list. An error that is no node's comes first and alone.
+    pub fn all(errors: Vec<CompileError>) -> Option<CompileError> {
+        let of_nodes = |error: &CompileError| matches!(error, CompileError::Node { .. } | CompileError::Unsupported(_));
+        if let Some(other) = errors.iter().find(|error| !of_nodes(error)) {
+            return Some(other.clone());
+        }
+        if let [single] = errors.as_slice() {
+            return Some(single.clone());
+        }
+        let list: Vec<Unsupported> = errors
+            .into_iter()
+            .flat_map(|error| match error {
+                CompileError::Node { node, cause, remedy } => {
+                    vec![Unsupported { node, reason: format!("{cause}; {remedy}") }]
+                }
+                CompileError::Unsupported(list) => list,
+                _ => vec![],
+            })
+            .collect();
+        (!list.is_empty()).then_some(CompileError::Unsupported(list))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_errors_of_nodes_become_one_list_with_each_remedy() {
+        let unsupported = |node: &str| Unsupported { node: node.into(), reason: "RNN is not supported".into() };
+        let errors = vec![
+            CompileError::node("a", "it has 3 operands", "give 2"),
+            CompileError::Unsupported(vec![unsupported("b")]),
+        ];
+        assert_eq!(CompileError::all(errors[..1].to_vec()), Some(errors[0].clone()));
+        assert_eq!(CompileError::all(vec![]), None);
+        let text = CompileError::all(errors.clone()).map(|error| error.to_string()).unwrap_or_default();
+        assert!(text.contains("2 of the model's operators") && text.contains("3 operands; give 2"), "{text}");
+        assert!(text.contains("`b`: RNN"), "{text}");
+        let other = CompileError::model("it has no input", "add one");
+        assert_eq!(CompileError::all([errors, vec![other.clone()]].concat()), Some(other));
+    }
 }

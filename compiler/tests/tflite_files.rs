@@ -212,9 +212,11 @@ fn random_bytes_behind_the_identifier_are_refused() {
 fn all_unsupported_operators_are_named_at_once() {
     let mut model = Model::layer();
     model.tensors.push(tensor("z", &[1, 3], INT8, 0, 4.0, -5));
-    model.operators.push(plain(3, &[3], 4));
-    model.operators.push(plain(14, &[3], 4));
-    expect(&model, &["2 of the model's operators", "conv_2d_1", "CONV_2D", "logistic_2", "LOGISTIC"]);
+    model.operators.push(plain(42, &[3], 4));
+    model.operators.push(plain(37, &[3], 4));
+    expect(&model, &["2 of the model's operators", "div_1", "DIV", "reciprocal", "batch_to_space_nd", "dilation"]);
+    model.operators[0].options.1[0] = byte(4);
+    expect(&model, &["3 of the model's operators", "fully_connected_0", "TANH", "RELU6", "div_1"]);
     model.operators[1].code = 500;
     expect(&model, &["operator number 500"]);
 }

@@ -1,7 +1,7 @@
 //! TFLite's DEQUANTIZE: integers to real numbers, `(q - zero point) * scale`. The host executes it
 //! behind the accelerator.
 
-use super::fully_connected::tflite_profile;
+use super::layer::tflite_profile;
 use super::node_view::{sample_shape, NodeView};
 use super::quantize::integer_scale;
 use super::random::{activation, Random};

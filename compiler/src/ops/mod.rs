@@ -3,10 +3,19 @@
 //! An operator's file holds its attributes, shape checks, reference evaluation, its lowering to
 //! integers, and a generator of random cases for the tests.
 
+pub mod arg_max;
+mod clamp;
+pub mod concatenation;
+pub mod conv_2d;
+pub mod depthwise_conv_2d;
 pub mod dequantize;
 pub mod fully_connected;
+pub mod image;
+mod layer;
+pub mod max_pool_2d;
 pub mod node_view;
 pub mod onnx;
+pub mod pad;
 pub mod quantize;
 pub mod random;
 pub mod reshape;
@@ -35,6 +44,18 @@ pub enum Op {
     Quantize(quantize::Quantize),
     /// TFLite: integers to real numbers.
     Dequantize(dequantize::Dequantize),
+    /// TFLite: index of the greatest element along the innermost dimension.
+    ArgMax(arg_max::ArgMax),
+    /// TFLite: the channels of several tensors behind each other.
+    Concatenation(concatenation::Concatenation),
+    /// TFLite: matrix product on each window, bias, requantization.
+    Conv2d(conv_2d::Conv2d),
+    /// TFLite: product of each channel alone on each window, bias, requantization.
+    DepthwiseConv2d(depthwise_conv_2d::DepthwiseConv2d),
+    /// TFLite: greatest element of each channel on each window.
+    MaxPool2d(max_pool_2d::MaxPool2d),
+    /// TFLite: rows and columns of one value around an image.
+    Pad(pad::Pad),
     /// ONNX and QONNX.
     Onnx(onnx::OnnxOp),
 }
@@ -44,10 +65,16 @@ impl Op {
     pub fn name(&self) -> &'static str {
         match self {
             Op::FullyConnected(_) => "FULLY_CONNECTED",
-            Op::Reshape(_) => "RESHAPE",
+            Op::Reshape(op) => op.name(),
             Op::Softmax(_) => "SOFTMAX",
             Op::Quantize(_) => "QUANTIZE",
             Op::Dequantize(_) => "DEQUANTIZE",
+            Op::ArgMax(_) => "ARG_MAX",
+            Op::Concatenation(_) => "CONCATENATION",
+            Op::Conv2d(_) => "CONV_2D",
+            Op::DepthwiseConv2d(_) => "DEPTHWISE_CONV_2D",
+            Op::MaxPool2d(_) => "MAX_POOL_2D",
+            Op::Pad(_) => "PAD",
             Op::Onnx(op) => op.name(),
         }
     }
@@ -63,6 +90,12 @@ impl Op {
             Op::Softmax(op) => op.check(view),
             Op::Quantize(op) => op.check(view),
             Op::Dequantize(op) => op.check(view),
+            Op::ArgMax(op) => op.check(view),
+            Op::Concatenation(op) => op.check(view),
+            Op::Conv2d(op) => op.check(view),
+            Op::DepthwiseConv2d(op) => op.check(view),
+            Op::MaxPool2d(op) => op.check(view),
+            Op::Pad(op) => op.check(view),
             Op::Onnx(op) => check_onnx(op, view),
         }
     }
@@ -83,6 +116,12 @@ impl Op {
             Op::Softmax(op) => op.evaluate(view, values).map(|value| vec![value]),
             Op::Quantize(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Dequantize(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::ArgMax(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Concatenation(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Conv2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::DepthwiseConv2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::MaxPool2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::Pad(op) => op.evaluate(view, values).map(|value| vec![value]),
             Op::Onnx(op) => evaluate_onnx(op, view, values),
         }
     }
@@ -98,6 +137,12 @@ impl Op {
             Op::Softmax(op) => op.lower(node, lowering),
             Op::Quantize(op) => op.lower(node, lowering),
             Op::Dequantize(op) => op.lower(node, lowering),
+            Op::ArgMax(op) => op.lower(node, lowering),
+            Op::Concatenation(op) => op.lower(node, lowering),
+            Op::Conv2d(op) => op.lower(node, lowering),
+            Op::DepthwiseConv2d(op) => op.lower(node, lowering),
+            Op::MaxPool2d(op) => op.lower(node, lowering),
+            Op::Pad(op) => op.lower(node, lowering),
             Op::Onnx(op) => op.behaviour().lower(node, lowering),
         }
     }

@@ -133,6 +133,43 @@ impl<'g> NodeView<'g> {
         }
     }
 
+    /// Fails where two tensors have other than one scale and zero point each, or not the same.
+    ///
+    /// # Errors
+    /// As said.
+    pub fn expect_equal_quantization(&self, from: &Tensor, to: &Tensor) -> Result<(), CompileError> {
+        let (from_scale, from_zero) = self.per_tensor(from, "tensor")?;
+        let (to_scale, to_zero) = self.per_tensor(to, "tensor")?;
+        match (from_scale, from_zero) == (to_scale, to_zero) {
+            true => Ok(()),
+            false => Err(self.error(
+                format!(
+                    "`{}` has scale {from_scale} and zero point {from_zero}, `{}` {to_scale} and {to_zero}",
+                    from.name, to.name
+                ),
+                "convert the model again with equal ones: the operator does not rescale",
+            )),
+        }
+    }
+
+    /// Integers of constant operand `position`, which the operator calls `role`, in order.
+    ///
+    /// # Errors
+    /// If it is absent, computed at run time, or real.
+    pub fn constant_integers(&self, position: usize, role: &str) -> Result<Vec<i64>, CompileError> {
+        let tensor = self.input(position, role)?;
+        match &tensor.constant {
+            Some(ConstantData::Int(values)) => Ok(values.iter().copied().collect()),
+            Some(ConstantData::Float(_)) => {
+                Err(self.error(format!("{role} `{}` is real", tensor.name), "export the model again"))
+            }
+            None => Err(self.error(
+                format!("{role} `{}` is computed at run time", tensor.name),
+                "export with constant shapes and axes",
+            )),
+        }
+    }
+
     /// Integer values of operand `position`.
     ///
     /// # Errors

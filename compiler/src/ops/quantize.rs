@@ -1,7 +1,7 @@
 //! TFLite's QUANTIZE: real numbers to integers, or integers to integers of another scale. The host
 //! executes it, in front of the accelerator or behind it.
 
-use super::fully_connected::tflite_profile;
+use super::layer::tflite_profile;
 use super::node_view::{sample_shape, NodeView};
 use super::random::{activation, Random};
 use crate::diagnostic::CompileError;

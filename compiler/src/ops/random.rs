@@ -1,7 +1,12 @@
 //! Seeded random numbers and tensors for the operators' random cases.
 
-use crate::graph::{ConstantData, ElementType, Quantization, Tensor};
+use super::image::{Padding, Sliding};
+use super::{NodeView, Op};
+use crate::diagnostic::CompileError;
+use crate::graph::{ConstantData, ElementType, Format, Graph, Node, Quantization, Tensor, TensorId};
 use ndarray::{ArrayD, IxDyn};
+use systole_arith::formula::Activation;
+use systole_arith::Window;
 
 /// A small seeded generator (SplitMix64: Steele, Lea, Flood, "Fast splittable pseudorandom number
 /// generators", OOPSLA 2014): the same seed gives the same case on every machine.
@@ -72,4 +77,96 @@ pub fn constant(name: &str, element: ElementType, values: ArrayD<i64>, scales: V
         quantization: (!scales.is_empty()).then_some(Quantization { scales, zero_points, axis: 0 }),
         constant: Some(ConstantData::Int(values)),
     }
+}
+
+/// The sizes of a random window: mostly small, with 1-pixel images, kernels as large as the image and
+/// strides larger than the kernel among them.
+fn random_sliding(random: &mut Random, most: usize) -> (Sliding, [usize; 2], [usize; 2]) {
+    let padding = random.pick(&[Padding::Same, Padding::Valid]);
+    let (mut input, mut kernel, mut stride, mut dilation) = ([1; 2], [1; 2], [1; 2], [1; 2]);
+    for axis in 0..2 {
+        let any = random.size(1, most);
+        input[axis] = random.pick(&[1, any, any, any]);
+        let most_taps = if padding == Padding::Same { input[axis] + 2 } else { input[axis] };
+        let any = random.size(1, most_taps);
+        kernel[axis] = random.pick(&[1, most_taps, input[axis], any]);
+        stride[axis] = random.pick(&[1, 1, 2, kernel[axis] + 1]);
+        let farthest = if kernel[axis] > 1 { (most_taps - 1) / (kernel[axis] - 1) } else { 3 };
+        dilation[axis] = random.pick(&[1, 1, farthest.max(1)]);
+    }
+    (Sliding { padding, stride, dilation }, input, kernel)
+}
+
+impl Random {
+    /// A window on an image of 1 to `most` rows and columns.
+    ///
+    /// # Errors
+    /// None, or the window's checks are wrong.
+    pub fn window(&mut self, most: usize, dilated: bool) -> Result<(Window, Sliding), CompileError> {
+        let (mut sliding, input, kernel) = random_sliding(self, most);
+        if !dilated {
+            sliding.dilation = [1; 2];
+        }
+        let view = NodeView { name: "random", inputs: vec![], outputs: vec![] };
+        Ok((sliding.window(&view, input, kernel)?, sliding))
+    }
+
+    /// A fused activation.
+    pub fn fused(&mut self) -> Activation {
+        self.pick(&[Activation::None, Activation::Relu, Activation::Relu6, Activation::ReluN1To1])
+    }
+}
+
+/// A network of one layer with weights of the shape `weights`, whose dimension `axis` counts outputs, on an
+/// image of `channels`: any zero points, scales and bias.
+///
+/// # Errors
+/// None, or the graph's checks are wrong.
+pub fn image_layer(
+    random: &mut Random,
+    op: Op,
+    window: &Window,
+    channels: usize,
+    weights: &[usize; 4],
+    axis: usize,
+) -> Result<Graph, CompileError> {
+    let ([rows, columns], outputs) = (window.output(), weights[axis]);
+    let input_scale = random.scale(-8, 2);
+    let weight_scale = random.scale(-12, 0);
+    let count = random.pick(&[1, outputs]);
+    let scales = (0..count).map(|_| weight_scale * random.scale(-1, 1)).collect();
+    let products = weights.iter().product::<usize>() / outputs;
+    // Outputs of about half the type's width.
+    let output_scale = input_scale * weight_scale * (products as f32).sqrt() * 64.0 * random.scale(-1, 2);
+    let limit = random.pick(&[1, 3, 127]);
+    let bias_limit = random.pick(&[0, 1 << 10, 1 << 16]);
+    let mut kernel = constant("weights", ElementType::Int8, random.integers(weights, -limit, limit), scales);
+    if let Some(quantization) = kernel.quantization.as_mut().filter(|q| q.scales.len() > 1) {
+        quantization.axis = axis;
+    }
+    let input_shape = [1, window.input[0], window.input[1], channels];
+    let tensors = vec![
+        activation("input", &input_shape, input_scale, random.within(-128, 127)),
+        kernel,
+        constant("bias", ElementType::Int32, random.integers(&[outputs], -bias_limit, bias_limit), vec![]),
+        activation("output", &[1, rows, columns, outputs], output_scale, random.within(-128, 127)),
+    ];
+    let bias = random.pick(&[Some(TensorId(2)), None]);
+    network(tensors, op, vec![Some(TensorId(0)), Some(TensorId(1)), bias], &[0], 3)
+}
+
+/// A network of one node, which gives tensor `output`; `inputs` are the network's.
+///
+/// # Errors
+/// None, or the graph's checks are wrong.
+pub fn network(
+    tensors: Vec<Tensor>,
+    op: Op,
+    operands: Vec<Option<TensorId>>,
+    inputs: &[u32],
+    output: u32,
+) -> Result<Graph, CompileError> {
+    let node = Node { name: "node".into(), op, inputs: operands, outputs: vec![TensorId(output)] };
+    let inputs = inputs.iter().map(|&id| TensorId(id)).collect();
+    Graph::new("random".into(), Format::Tflite, tensors, vec![node], inputs, vec![TensorId(output)])
 }

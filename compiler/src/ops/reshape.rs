@@ -1,7 +1,7 @@
-//! TFLite's RESHAPE: the same elements in the same order.
+//! TFLite's RESHAPE, SQUEEZE and EXPAND_DIMS: the same elements in the same order.
 //!
-//! The file states the result's shape, so the operand that repeats it is only compared in its
-//! number of elements.
+//! The file states the result's shape, so operands and attributes that repeat it are only compared in
+//! the number of elements.
 
 use super::node_view::{sample_shape, NodeView};
 use super::random::{activation, Random};
@@ -13,9 +13,25 @@ use systole_arith::BorderOp;
 
 /// The operator; its shape is the result's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reshape;
+pub enum Reshape {
+    /// To any shape.
+    Reshape,
+    /// Without some dimensions of 1.
+    Squeeze,
+    /// With a further dimension of 1.
+    ExpandDims,
+}
 
 impl Reshape {
+    /// Name in the file format's specification.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reshape::Reshape => "RESHAPE",
+            Reshape::Squeeze => "SQUEEZE",
+            Reshape::ExpandDims => "EXPAND_DIMS",
+        }
+    }
+
     /// Checks operands and result.
     ///
     /// # Errors
@@ -33,7 +49,7 @@ impl Reshape {
         if input.quantization != output.quantization && output.quantization.is_some() && input.quantization.is_some() {
             return Err(view.error(
                 format!("`{}` and `{}` have different scales or zero points", input.name, output.name),
-                "export the model again: RESHAPE computes nothing",
+                format!("export the model again: {} computes nothing", self.name()),
             ));
         }
         Ok(())
@@ -110,7 +126,7 @@ impl Reshape {
         let tensors = vec![activation("input", &from, scale, zero_point), activation("output", &to, scale, zero_point)];
         let node = Node {
             name: "view".into(),
-            op: super::Op::Reshape(Reshape),
+            op: super::Op::Reshape(random.pick(&[Reshape::Reshape, Reshape::Squeeze, Reshape::ExpandDims])),
             inputs: vec![Some(TensorId(0))],
             outputs: vec![TensorId(1)],
         };

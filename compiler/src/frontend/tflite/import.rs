@@ -1,11 +1,11 @@
 //! Records of a TFLite file -> [`Graph`].
 
-use super::model::{Model, OperatorRecord, Options, QuantizationRecord, TensorRecord};
-use super::schema::{self, builtin};
-use crate::diagnostic::{CompileError, Unsupported};
+use super::model::{Model, OperatorRecord, QuantizationRecord, TensorRecord};
+use super::operators::{node_name, operator};
+use super::schema;
+use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Format, Graph, Node, Quantization, Tensor, TensorId};
-use crate::ops::fully_connected::{Activation, FullyConnected};
-use crate::ops::{dequantize::Dequantize, quantize::Quantize, reshape::Reshape, softmax::Softmax, Op};
+use crate::ops::NodeView;
 use ndarray::{ArrayD, IxDyn};
 use std::collections::HashSet;
 
@@ -17,114 +17,30 @@ const DECODES_PER_BYTE: usize = 2;
 /// Makes a graph of the records.
 ///
 /// # Errors
-/// If operators are not supported (all of them are named), or a tensor or operator does not fit.
+/// If operators are not supported or do not fit (all of them are named), or the model's ends do not.
 pub fn import(model: &Model, name: &str) -> Result<Graph, CompileError> {
-    refuse_unsupported(&model.operators)?;
     let mut importer = Importer::new(model);
     let mut nodes = Vec::with_capacity(model.operators.len());
+    let mut errors = Vec::new();
     for (index, record) in model.operators.iter().enumerate() {
-        let name = node_name(index, record);
-        let mut inputs = Vec::with_capacity(record.inputs.len());
-        for &operand in &record.inputs {
-            inputs.push(if operand == -1 { None } else { Some(importer.tensor(operand, &name)?) });
+        match importer.node(node_name(index, record), record) {
+            Ok(node) => nodes.push(node),
+            Err(error) => errors.push(error),
         }
-        let outputs: Vec<TensorId> =
-            record.outputs.iter().map(|&result| importer.tensor(result, &name)).collect::<Result<_, _>>()?;
-        nodes.push(Node { op: operator(&name, record)?, name, inputs, outputs });
+    }
+    // A batch or an open dimension at the input makes many nodes not fit.
+    for &number in &model.inputs {
+        importer.check_input(number)?;
+    }
+    if let Some(error) = CompileError::all(errors) {
+        return Err(error);
     }
     let inputs = importer.ends(&model.inputs, "input")?;
-    for (&id, &number) in inputs.iter().zip(&model.inputs) {
-        importer.check_input(id, number)?;
+    for &number in &model.inputs {
+        importer.check_input(number)?;
     }
     let outputs = importer.ends(&model.outputs, "output")?;
     Graph::new(name.into(), Format::Tflite, importer.tensors, nodes, inputs, outputs)
-}
-
-/// Name of an operator in the schema, or of a custom one as the file has it.
-fn operator_name(record: &OperatorRecord) -> String {
-    match usize::try_from(record.code).ok().and_then(|code| schema::BUILTIN_OPERATORS.get(code)) {
-        Some(_) if record.code == builtin::CUSTOM => format!("CUSTOM {}", record.custom),
-        Some(name) => (*name).into(),
-        None => format!("operator number {}", record.code),
-    }
-}
-
-/// TFLite operators have no names: `<operator>_<place in the file>`.
-fn node_name(index: usize, record: &OperatorRecord) -> String {
-    let name = operator_name(record).to_lowercase();
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    format!("{name}_{index}")
-}
-
-fn refuse_unsupported(operators: &[OperatorRecord]) -> Result<(), CompileError> {
-    const READ: [i32; 5] =
-        [builtin::FULLY_CONNECTED, builtin::RESHAPE, builtin::SOFTMAX, builtin::QUANTIZE, builtin::DEQUANTIZE];
-    let unsupported: Vec<Unsupported> = operators
-        .iter()
-        .enumerate()
-        .filter(|(_, record)| !READ.contains(&record.code))
-        .map(|(index, record)| Unsupported {
-            node: node_name(index, record),
-            reason: format!(
-                "{} is not supported; FULLY_CONNECTED, RESHAPE, SOFTMAX, QUANTIZE and DEQUANTIZE are",
-                operator_name(record)
-            ),
-        })
-        .collect();
-    match unsupported.is_empty() {
-        true => Ok(()),
-        false => Err(CompileError::Unsupported(unsupported)),
-    }
-}
-
-/// The operator of a record, whose code [`refuse_unsupported`] let pass.
-fn operator(node: &str, record: &OperatorRecord) -> Result<Op, CompileError> {
-    let op = match record.code {
-        builtin::FULLY_CONNECTED => {
-            let (activation, weights_format, keep_num_dims) = match record.options {
-                Options::FullyConnected { activation, weights_format, keep_num_dims } => {
-                    (activation, weights_format, keep_num_dims)
-                }
-                _ => (0, 0, false),
-            };
-            if weights_format != 0 {
-                return Err(CompileError::node(
-                    node,
-                    format!("weights are in format {weights_format}"),
-                    "export with weights in the default format (row-major)",
-                ));
-            }
-            Op::FullyConnected(FullyConnected { activation: read_activation(node, activation)?, keep_num_dims })
-        }
-        builtin::RESHAPE => Op::Reshape(Reshape),
-        builtin::SOFTMAX => {
-            let beta = match record.options {
-                Options::Softmax { beta } => beta,
-                _ => 0.0,
-            };
-            Op::Softmax(Softmax { beta })
-        }
-        builtin::QUANTIZE => Op::Quantize(Quantize),
-        _ => Op::Dequantize(Dequantize),
-    };
-    Ok(op)
-}
-
-fn read_activation(node: &str, number: i8) -> Result<Activation, CompileError> {
-    match number {
-        0 => Ok(Activation::None),
-        1 => Ok(Activation::Relu),
-        2 => Ok(Activation::ReluN1To1),
-        3 => Ok(Activation::Relu6),
-        _ => {
-            let name = usize::try_from(number).ok().and_then(|n| schema::ACTIVATIONS.get(n));
-            Err(CompileError::node(
-                node,
-                format!("fused activation {} is not supported", name.copied().unwrap_or("of an unknown number")),
-                "use NONE, RELU, RELU6 or RELU_N1_TO_1",
-            ))
-        }
-    }
 }
 
 /// Tensors made so far: those that operators and the model's ends refer to.
@@ -147,6 +63,24 @@ impl<'m> Importer<'m> {
             names: HashSet::new(),
             decodes: DECODES_PER_BYTE * held,
         }
+    }
+
+    /// The node of a record, checked with its operands and results.
+    fn node(&mut self, name: String, record: &OperatorRecord) -> Result<Node, CompileError> {
+        let op = operator(&name, record)?;
+        let mut inputs = Vec::with_capacity(record.inputs.len());
+        for &operand in &record.inputs {
+            inputs.push(if operand == -1 { None } else { Some(self.tensor(operand, &name)?) });
+        }
+        let outputs: Vec<TensorId> =
+            record.outputs.iter().map(|&result| self.tensor(result, &name)).collect::<Result<_, _>>()?;
+        let tensor = |id: TensorId| &self.tensors[id.0 as usize];
+        op.check(&NodeView {
+            name: &name,
+            inputs: inputs.iter().map(|id| id.map(tensor)).collect(),
+            outputs: outputs.iter().map(|&id| tensor(id)).collect(),
+        })?;
+        Ok(Node { op, name, inputs, outputs })
     }
 
     /// The tensor of a number that `user` refers to.
@@ -200,9 +134,11 @@ impl<'m> Importer<'m> {
         Ok(ids)
     }
 
-    /// A model input must be a variable whose only dynamic dimension is the batch, and that one 1.
-    fn check_input(&self, id: TensorId, number: i32) -> Result<(), CompileError> {
-        let tensor = &self.tensors[id.0 as usize];
+    /// A model input must be a variable whose only dynamic dimension is the batch, and that one 1. Tensors
+    /// that nothing has referred to yet pass.
+    fn check_input(&self, number: i32) -> Result<(), CompileError> {
+        let id = usize::try_from(number).ok().and_then(|index| self.ids.get(index).copied().flatten());
+        let Some(tensor) = id.and_then(|id| self.tensors.get(id.0 as usize)) else { return Ok(()) };
         let error =
             |cause: String, remedy: &str| Err(CompileError::model(format!("input `{}` {cause}", tensor.name), remedy));
         if tensor.constant.is_some() {

@@ -3,11 +3,12 @@
 //! The flatbuffer is read by field number with every offset checked (`flatbuffer`); the schema's
 //! generated code would be some 20,000 lines whose accessors trust the file. The whole reachable
 //! structure is walked (`model`), so that a damaged or truncated file is refused before anything
-//! is made of it, and the records become a graph (`import`).
+//! is made of it, and the records become operators (`operators`) and a graph (`import`).
 
 mod flatbuffer;
 mod import;
 mod model;
+mod operators;
 mod schema;
 
 use crate::diagnostic::CompileError;

@@ -85,6 +85,41 @@ pub enum Options {
         /// Whether the leading dimensions are kept.
         keep_num_dims: bool,
     },
+    /// CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D and MAX_POOL_2D; pairs are `[vertical, horizontal]`.
+    Window {
+        /// Number of the padding.
+        padding: i8,
+        /// Input pixels from one output pixel to the next.
+        stride: [i32; 2],
+        /// Input pixels from one tap to the next.
+        dilation: [i32; 2],
+        /// Taps of a pooling; 0 where the weights' shape tells.
+        kernel: [i32; 2],
+        /// Number of the fused activation.
+        activation: i8,
+    },
+    /// CONCATENATION.
+    Concatenation {
+        /// Dimension; negative from the last one.
+        axis: i32,
+        /// Number of the fused activation.
+        activation: i8,
+    },
+    /// ADD, SUB and MUL.
+    Arithmetic {
+        /// Number of the fused activation.
+        activation: i8,
+    },
+    /// MEAN.
+    Reducer {
+        /// Whether the dimensions stay, with one entry.
+        keep_dims: bool,
+    },
+    /// LEAKY_RELU.
+    LeakyRelu {
+        /// Slope below 0.
+        alpha: f32,
+    },
     /// SOFTMAX.
     Softmax {
         /// Factor of the logits.
@@ -260,7 +295,38 @@ fn read_operator(table: &Table, codes: &[(i32, String)]) -> Result<OperatorRecor
 }
 
 fn read_options(kind: u8, fields: &Table) -> Result<Options, FlatbufferError> {
+    use schema::{conv_2d, depthwise_conv_2d, pool_2d};
     Ok(match kind {
+        schema::options::CONV_2D => Options::Window {
+            padding: fields.scalar(conv_2d::PADDING, 0)?,
+            stride: pair(fields, [conv_2d::STRIDE_H, conv_2d::STRIDE_W], 0)?,
+            dilation: pair(fields, [conv_2d::DILATION_H, conv_2d::DILATION_W], 1)?,
+            kernel: [0; 2],
+            activation: fields.scalar(conv_2d::ACTIVATION, 0)?,
+        },
+        schema::options::DEPTHWISE_CONV_2D => Options::Window {
+            padding: fields.scalar(depthwise_conv_2d::PADDING, 0)?,
+            stride: pair(fields, [depthwise_conv_2d::STRIDE_H, depthwise_conv_2d::STRIDE_W], 0)?,
+            dilation: pair(fields, [depthwise_conv_2d::DILATION_H, depthwise_conv_2d::DILATION_W], 1)?,
+            kernel: [0; 2],
+            activation: fields.scalar(depthwise_conv_2d::ACTIVATION, 0)?,
+        },
+        schema::options::POOL_2D => Options::Window {
+            padding: fields.scalar(pool_2d::PADDING, 0)?,
+            stride: pair(fields, [pool_2d::STRIDE_H, pool_2d::STRIDE_W], 0)?,
+            dilation: [1; 2],
+            kernel: pair(fields, [pool_2d::FILTER_H, pool_2d::FILTER_W], 0)?,
+            activation: fields.scalar(pool_2d::ACTIVATION, 0)?,
+        },
+        schema::options::CONCATENATION => Options::Concatenation {
+            axis: fields.scalar(schema::concatenation::AXIS, 0)?,
+            activation: fields.scalar(schema::concatenation::ACTIVATION, 0)?,
+        },
+        schema::options::ADD | schema::options::SUB | schema::options::MUL => {
+            Options::Arithmetic { activation: fields.scalar(schema::arithmetic::ACTIVATION, 0)? }
+        }
+        schema::options::REDUCER => Options::Reducer { keep_dims: fields.flag(schema::reducer::KEEP_DIMS)? },
+        schema::options::LEAKY_RELU => Options::LeakyRelu { alpha: fields.scalar(schema::leaky_relu::ALPHA, 0.0)? },
         schema::options::FULLY_CONNECTED => Options::FullyConnected {
             activation: fields.scalar(schema::fully_connected::ACTIVATION, 0)?,
             weights_format: fields.scalar(schema::fully_connected::WEIGHTS_FORMAT, 0)?,
@@ -270,6 +336,11 @@ fn read_options(kind: u8, fields: &Table) -> Result<Options, FlatbufferError> {
         schema::options::RESHAPE => Options::Reshape { shape: fields.scalars(schema::reshape::NEW_SHAPE)? },
         _ => Options::None,
     })
+}
+
+/// Two 32-bit fields.
+fn pair(fields: &Table, places: [usize; 2], default: i32) -> Result<[i32; 2], FlatbufferError> {
+    Ok([fields.scalar(places[0], default)?, fields.scalar(places[1], default)?])
 }
 
 fn read_tensor<'a>(table: &Table<'_, 'a>) -> Result<TensorRecord<'a>, FlatbufferError> {

@@ -90,9 +90,69 @@ pub mod signature {
 
 /// Numbers of the `BuiltinOptions` union.
 pub mod options {
+    pub const CONV_2D: u8 = 1;
+    pub const DEPTHWISE_CONV_2D: u8 = 2;
+    pub const POOL_2D: u8 = 5;
     pub const FULLY_CONNECTED: u8 = 8;
     pub const SOFTMAX: u8 = 9;
+    pub const CONCATENATION: u8 = 10;
+    pub const ADD: u8 = 11;
     pub const RESHAPE: u8 = 17;
+    pub const MUL: u8 = 21;
+    pub const REDUCER: u8 = 27;
+    pub const SUB: u8 = 28;
+    pub const LEAKY_RELU: u8 = 75;
+}
+
+/// Fields of `Conv2DOptions`.
+pub mod conv_2d {
+    pub const PADDING: usize = 0;
+    pub const STRIDE_W: usize = 1;
+    pub const STRIDE_H: usize = 2;
+    pub const ACTIVATION: usize = 3;
+    pub const DILATION_W: usize = 4;
+    pub const DILATION_H: usize = 5;
+}
+
+/// Fields of `DepthwiseConv2DOptions`.
+pub mod depthwise_conv_2d {
+    pub const PADDING: usize = 0;
+    pub const STRIDE_W: usize = 1;
+    pub const STRIDE_H: usize = 2;
+    pub const ACTIVATION: usize = 4;
+    pub const DILATION_W: usize = 5;
+    pub const DILATION_H: usize = 6;
+}
+
+/// Fields of `Pool2DOptions`.
+pub mod pool_2d {
+    pub const PADDING: usize = 0;
+    pub const STRIDE_W: usize = 1;
+    pub const STRIDE_H: usize = 2;
+    pub const FILTER_W: usize = 3;
+    pub const FILTER_H: usize = 4;
+    pub const ACTIVATION: usize = 5;
+}
+
+/// Fields of `ConcatenationOptions`.
+pub mod concatenation {
+    pub const AXIS: usize = 0;
+    pub const ACTIVATION: usize = 1;
+}
+
+/// Fields of `AddOptions`, `SubOptions` and `MulOptions`.
+pub mod arithmetic {
+    pub const ACTIVATION: usize = 0;
+}
+
+/// Fields of `ReducerOptions`.
+pub mod reducer {
+    pub const KEEP_DIMS: usize = 0;
+}
+
+/// Fields of `LeakyReluOptions`.
+pub mod leaky_relu {
+    pub const ALPHA: usize = 0;
 }
 
 /// Fields of `FullyConnectedOptions`.
@@ -114,11 +174,20 @@ pub mod reshape {
 
 /// Numbers of the operators that are read.
 pub mod builtin {
+    pub const CONCATENATION: i32 = 2;
+    pub const CONV_2D: i32 = 3;
+    pub const DEPTHWISE_CONV_2D: i32 = 4;
     pub const DEQUANTIZE: i32 = 6;
     pub const FULLY_CONNECTED: i32 = 9;
+    pub const MAX_POOL_2D: i32 = 17;
     pub const RESHAPE: i32 = 22;
     pub const SOFTMAX: i32 = 25;
     pub const CUSTOM: i32 = 32;
+    pub const PAD: i32 = 34;
+    pub const SQUEEZE: i32 = 43;
+    pub const ARG_MAX: i32 = 56;
+    pub const PADV2: i32 = 60;
+    pub const EXPAND_DIMS: i32 = 70;
     pub const QUANTIZE: i32 = 114;
 }
 
