@@ -1,7 +1,7 @@
 //! The block around the lanes: beat counter, addresses, valid bits, masking of idle lanes.
 
 use super::lane::{Lane, LaneBuilder, Level};
-use super::ports::{field_groups, table_name, FieldGroup};
+use super::ports::{field_groups, table_port_name, FieldGroup};
 use super::RequantizeSpec;
 use crate::typed::{address_bits, bit, uint, Expr, HdlError, HwType, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
@@ -78,19 +78,19 @@ fn lanes(
             }
         }
         for (number, level) in lane.levels().iter().enumerate() {
-            let name = table_name(number, at);
-            let address = m.output(format!("{name}_address"), uint(table_address_bits(spec, level)));
+            let name = table_port_name(level, at);
+            let address = m.output(format!("{name}_address"), uint(address_bits(level.words(spec.beats()))));
             let data = m.input(format!("{name}_data"), uint(level.ty.width));
-            let index = (number > 0).then(|| {
+            let index = (level.index_bits > 0).then(|| {
                 let index = m.wire(format!("{name}_index"), uint(level.index_bits));
                 bindings.push((Level::index_port(number), index.expr()));
                 index.expr()
             });
-            let beat = (spec.beats() > 1).then(|| beats.at(m, level.address_at));
+            let beat = (level.by_beat && spec.beats() > 1).then(|| beats.at(m, level.address_at));
             let parts: Vec<Expr> = beat.into_iter().chain(index).collect();
             let parts = if parts.is_empty() { vec![Expr::lit(bit(), 0)] } else { parts };
             m.assign(address, Expr::concat(&parts));
-            bindings.push((Level::threshold_port(number), typed(&data.expr(), level.ty)));
+            bindings.push((level.word_port(number), typed(&data.expr(), level.ty)));
         }
         let result = m.wire(format!("result_{at}"), uint(spec.output.bits()));
         bindings.push(("result".into(), result.expr()));
@@ -99,10 +99,6 @@ fn lanes(
         results.push(result.expr());
     }
     Ok(results)
-}
-
-fn table_address_bits(spec: &RequantizeSpec, level: &Level) -> u32 {
-    address_bits(spec.beats() << level.index_bits)
 }
 
 /// The bits of a word in a field's own type.
@@ -151,7 +147,8 @@ struct Beats {
 impl Beats {
     fn new(m: &mut ModuleBuilder, spec: &RequantizeSpec, lane: &dyn Lane, in_valid: Signal) -> Self {
         let ty = uint(address_bits(spec.beats()));
-        let read = lane.fields().iter().any(|field| field.shared().is_none()) || !lane.levels().is_empty();
+        let read = lane.fields().iter().any(|field| field.shared().is_none())
+            || lane.levels().iter().any(|level| level.by_beat);
         if spec.beats() == 1 || (!read && spec.channels.is_multiple_of(spec.lanes)) {
             return Beats { beat: vec![Expr::lit(ty, 0)], last: Expr::lit(bit(), 1), constant: true };
         }

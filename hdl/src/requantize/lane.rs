@@ -47,15 +47,21 @@ pub(crate) fn field_type(interval: Interval) -> HwType {
     }
 }
 
-/// A table of a search level, read through a parameter port of each lane's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A table that a lane reads, of a search level for instance, through a parameter port of each lane's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Level {
-    /// Bits of the partial index that select within a channel.
+    /// Begins the name of the parameter port.
+    pub table: String,
+    /// Name of what it holds, which begins the name of the lane's input.
+    pub word: &'static str,
+    /// Bits of the partial index that select within a channel; none where there is one word.
     pub index_bits: u32,
     /// Type of a word.
     pub ty: HwType,
     /// Clock edges after the raw accumulator's at which the address is presented.
     pub address_at: u64,
+    /// Whether the beat is part of the address: channels have words of their own.
+    pub by_beat: bool,
 }
 
 impl Level {
@@ -63,8 +69,13 @@ impl Level {
         format!("index_{level}")
     }
 
-    pub fn threshold_port(level: usize) -> String {
-        format!("threshold_{level}")
+    pub fn word_port(&self, level: usize) -> String {
+        format!("{}_{level}", self.word)
+    }
+
+    /// Words of `beats` beats.
+    pub fn words(&self, beats: usize) -> usize {
+        (if self.by_beat { beats } else { 1 }) << self.index_bits
     }
 }
 
@@ -74,7 +85,7 @@ pub(crate) trait Lane {
     fn describe(&self) -> String;
     /// Constants that it reads, those shared by all channels included.
     fn fields(&self) -> Vec<Field>;
-    /// Tables that it searches.
+    /// Tables that it reads.
     fn levels(&self) -> Vec<Level> {
         Vec::new()
     }

@@ -11,6 +11,7 @@ mod ports;
 mod product;
 mod search;
 mod sum;
+mod table;
 #[cfg(test)]
 mod tests;
 mod thresholds;
@@ -19,7 +20,7 @@ pub use ports::ParameterPort;
 
 use crate::cells::Cells;
 use crate::typed::{HdlError, Module};
-use lane::Lane;
+use lane::{Lane, Level};
 use std::sync::Arc;
 use systole_arith::{IntType, Requantizer};
 
@@ -45,7 +46,8 @@ use systole_arith::{IntType, Requantizer};
 /// - thresholds: threshold 0 and up, sense (1 counts thresholds not reached), then base;
 /// - affine: multiplier, pivot, `at` and `delta` of each correction, then the bias or the biases
 ///   below the pivot and from it on;
-/// - search: sense, base; and one table a level and lane, addressed by beat and partial index.
+/// - search: sense, base; and one table a level and lane, addressed by beat and partial index;
+/// - table: one table a lane, addressed by beat (where channels differ) and the low bits of the raw number.
 ///
 /// Fields that are read at different times have ports of their own (`param`, `param2`, ...). A
 /// field is as wide as its values need, unsigned where none is negative.
@@ -105,11 +107,11 @@ impl RequantizeSpec {
     pub fn memory_bits(&self) -> u64 {
         let lane = self.lane();
         let used = self.lanes_used() as u64;
-        let beats = self.beats() as u64;
         let fields = lane.fields().into_iter().filter(|field| field.shared().is_none());
         let field_bits: u64 = fields.map(|field| u64::from(field.ty().width)).sum();
-        let table_bits: u64 = lane.levels().iter().map(|level| u64::from(level.ty.width) << level.index_bits).sum();
-        (field_bits + table_bits) * used * beats
+        let words = |level: &Level| level.words(self.beats()) as u64;
+        let table_bits: u64 = lane.levels().iter().map(|level| u64::from(level.ty.width) * words(level)).sum();
+        (field_bits * self.beats() as u64 + table_bits) * used
     }
 
     /// Look-up tables, roughly, for comparing lane counts.
@@ -133,6 +135,9 @@ impl RequantizeSpec {
             }
             Requantizer::Search(form) => {
                 Box::new(search::SearchLane::new(form, self.raw_bits, self.output, &self.cells))
+            }
+            Requantizer::Table(form) => {
+                Box::new(table::TableLane::new(form, self.raw_bits, self.output, &self.cells))
             }
         }
     }

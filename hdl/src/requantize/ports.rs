@@ -10,8 +10,10 @@ use num_bigint::BigUint;
 /// clock edges later ([`RomSpec`]'s read latency).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParameterPort {
-    /// What it reads; begins the names of the ports and, behind the block's, of its memory.
+    /// What it reads; begins the names of the ports.
     pub name: String,
+    /// Ends the name of its memory, behind the block's. Ports of one memory name have the same words.
+    pub memory: String,
     /// Name of the address output.
     pub address_port: String,
     /// Name of the data input.
@@ -25,7 +27,7 @@ pub struct ParameterPort {
 impl ParameterPort {
     /// The memory that provides the words, named after the block and the port.
     pub fn rom(&self, spec: &RequantizeSpec) -> RomSpec {
-        RomSpec::new(format!("{}_{}", spec.name, self.name), self.words.clone(), self.width, &spec.cells)
+        RomSpec::new(format!("{}_{}", spec.name, self.memory), self.words.clone(), self.width, &spec.cells)
     }
 
     /// Bits of the address.
@@ -73,6 +75,7 @@ impl FieldGroup {
         };
         ParameterPort {
             name: self.name.clone(),
+            memory: self.name.clone(),
             address_port: self.address_port(),
             data_port: self.data_port(),
             words: (0..spec.beats()).map(word).collect(),
@@ -102,9 +105,9 @@ pub(super) fn field_groups(lane: &dyn Lane, spec: &RequantizeSpec) -> Vec<FieldG
     groups
 }
 
-/// Name of the port of one lane's table of one search level.
-pub(super) fn table_name(level: usize, lane: usize) -> String {
-    format!("level{level}_lane{lane}")
+/// Name of the port of one lane's table.
+pub(super) fn table_port_name(level: &Level, lane: usize) -> String {
+    format!("{}_lane{lane}", level.table)
 }
 
 /// All parameter ports: those of field groups, then the tables of each level, lane by lane.
@@ -116,9 +119,9 @@ pub(super) fn parameter_ports(lane: &dyn Lane, spec: &RequantizeSpec) -> Vec<Par
     ports
 }
 
-/// A table: address = beat, then `index_bits` of index in the low bits.
+/// A table: address = beat where it matters, then `index_bits` of index in the low bits.
 fn table(form: &dyn Lane, spec: &RequantizeSpec, number: usize, level: &Level, lane: usize) -> ParameterPort {
-    let name = table_name(number, lane);
+    let name = table_port_name(level, lane);
     let entries = 1usize << level.index_bits;
     let width = level.ty.width;
     let word = |address: usize| {
@@ -130,7 +133,8 @@ fn table(form: &dyn Lane, spec: &RequantizeSpec, number: usize, level: &Level, l
     ParameterPort {
         address_port: format!("{name}_address"),
         data_port: format!("{name}_data"),
-        words: (0..spec.beats() * entries).map(word).collect(),
+        words: (0..level.words(spec.beats())).map(word).collect(),
+        memory: if level.by_beat { name.clone() } else { level.table.clone() },
         width,
         name,
     }

@@ -48,9 +48,12 @@ impl SearchLane {
             thresholds.iter().map(of_channel).reduce(Interval::hull).unwrap_or(Interval::point(0))
         };
         let level = |level: u32| Level {
+            table: format!("level{level}"),
+            word: "threshold",
             index_bits: level,
             ty: field_type(words(level)),
             address_at: u64::from(level) * (read_latency + 1),
+            by_beat: true,
         };
         let levels: Vec<Level> = (0..count).map(level).collect();
 
@@ -108,7 +111,7 @@ impl Lane for SearchLane {
                 lane.output(&Level::index_port(number), &address);
             }
             let time = level.address_at + self.read_latency;
-            let threshold = lane.input(&Level::threshold_port(number), level.ty, time);
+            let threshold = lane.input(&level.word_port(number), level.ty, time);
             let hit = reached(&lane.at(&raw, time), &lane.at(&threshold, time));
             let next = match &index {
                 None => hit,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::typed::{bit, emit, uint, Evaluator, Expr, ModuleBuilder};
 use num_bigint::{BigInt, BigUint};
-use systole_arith::hardware::{Affine, Correction, Linear, ShiftRounding, Thresholds};
+use systole_arith::hardware::{Affine, Correction, Linear, Lookup, ShiftRounding, Thresholds};
 
 /// A small seeded generator (Marsaglia, *Xorshift RNGs*, 2003).
 struct Random(u64);
@@ -77,6 +77,10 @@ fn interesting(spec: &RequantizeSpec) -> Vec<i64> {
             values.extend(form.pivot.iter().flat_map(|&pivot| [pivot - 1, pivot]));
             values.extend(form.corrections.iter().flatten().flat_map(|c| [c.at - 1, c.at, c.at + 1]));
         }
+        Requantizer::Table(form) => {
+            // Outside its table the form says nothing.
+            values = (form.lowest..).take(form.entries()).collect();
+        }
     }
     values.retain(|value| (lo..=hi).contains(value));
     values
@@ -107,8 +111,8 @@ fn stream(hardware: &mut Evaluator, spec: &RequantizeSpec, pixels: usize, random
         for lane in (0..spec.lanes).rev() {
             let channel = sent % spec.beats() * spec.lanes + lane;
             let raw = match random.chance(2) {
-                true => tried[random.within(0, tried.len() as i64 - 1) as usize],
-                false => random.within(lo, hi),
+                false if !matches!(spec.form, Requantizer::Table(_)) => random.within(lo, hi),
+                _ => tried[random.within(0, tried.len() as i64 - 1) as usize],
             };
             data = (data << spec.raw_bits) + (raw as u64 & mask);
             let stored = match channel < spec.channels {
@@ -282,6 +286,24 @@ fn binary_search_finds_the_level_of_each_channel() {
     }
 }
 
+#[test]
+fn tables_give_the_value_of_each_raw_number_in_each_channel() {
+    for seed in 0..80 {
+        let mut random = Random::new(seed);
+        let (channels, lanes) = shape(&mut random);
+        let output = [IntType::Bipolar, IntType::Signed(8), IntType::Unsigned(5)][random.next() as usize % 3];
+        let raw_bits = random.within(1, 12) as u32;
+        let (lo, hi) = (-(1i64 << (raw_bits - 1)), (1i64 << (raw_bits - 1)) - 1);
+        let lowest = random.within(lo, hi);
+        let highest = random.within(lowest, (lowest + 300).min(hi));
+        let functions = if random.chance(2) { 1 } else { channels };
+        let function = |random: &mut Random| (lowest..=highest).map(|_| output.decode(random.next())).collect();
+        let values = (0..functions).map(|_| function(&mut random)).collect();
+        let form = Requantizer::Table(Lookup { channels, lowest, values });
+        check(&spec(form, channels, lanes, raw_bits, output), 20, &mut random);
+    }
+}
+
 /// One small block of each form, with and without fields that differ between channels.
 fn samples() -> Vec<RequantizeSpec> {
     let named = |name: &str, spec: RequantizeSpec| RequantizeSpec { name: name.into(), ..spec };
@@ -324,6 +346,9 @@ fn samples() -> Vec<RequantizeSpec> {
         clamp: (0, 15),
         ..plain.clone()
     };
+    let function = |channel: i64| (0..21).map(|raw| (raw * raw + channel * 37) % 201 - 100).collect();
+    let lookup = |functions| Lookup { channels: 3, lowest: -100, values: (0..functions).map(function).collect() };
+    let constant = Lookup { channels: 3, lowest: 5, values: vec![vec![-3]] };
     vec![
         named("wires", spec(linear(1, vec![0; 3]), 3, 2, 12, IntType::Signed(12))),
         named("popcount", spec(linear(2, vec![-9, -9, -9]), 3, 5, 6, IntType::Signed(8))),
@@ -335,6 +360,9 @@ fn samples() -> Vec<RequantizeSpec> {
         named("affine_full", spec(Requantizer::Affine(full), 3, 2, 24, byte)),
         named("affine_shift", spec(Requantizer::Affine(shifted), 3, 2, 14, IntType::Unsigned(4))),
         named("search", spec(Requantizer::Search(falling), 3, 2, 7, IntType::Signed(3))),
+        named("shared_table", spec(Requantizer::Table(lookup(1)), 3, 2, 8, byte)),
+        named("table_of_channels", spec(Requantizer::Table(lookup(3)), 3, 2, 8, byte)),
+        named("table_of_one", spec(Requantizer::Table(constant), 3, 2, 8, byte)),
     ]
 }
 
