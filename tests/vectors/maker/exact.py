@@ -13,6 +13,8 @@ from fractions import Fraction
 import numpy as np
 from onnx import helper, numpy_helper
 
+from .ort_windows import convolve, counts, taps
+
 HALF = Fraction(1, 2)
 
 
@@ -271,6 +273,37 @@ def quant_node(inputs, attributes, _):
     return [quant(x, scale, zero_point, bits.item(), signed, narrow, mode)]
 
 
+def convolution(inputs, attributes, _):
+    """Conv in NCHW, any number of spatial dimensions, with an optional bias."""
+    out = convolve(inputs[0], inputs[1], attributes)
+    if len(inputs) > 2:
+        out = out + inputs[2].reshape([1, -1] + [1] * (out.ndim - 2))
+    return [out]
+
+
+def max_pool(inputs, attributes, _):
+    """Padding never wins."""
+    windows = [window for _, window in taps(inputs[0], attributes, attributes["kernel_shape"], -math.inf)]
+    return [each(max, *windows)]
+
+
+def average_pool(inputs, attributes, _):
+    """The mean of the real taps, or of all with count_include_pad."""
+    kernel = attributes["kernel_shape"]
+    total = sum(window for _, window in taps(inputs[0], attributes, kernel, 0))
+    n = counts(inputs[0], attributes, kernel)
+    if attributes.get("count_include_pad", 0):
+        n = np.full_like(n, np.prod(kernel))
+    return [total / rational(n)]
+
+
+def global_average(inputs, attributes, _):
+    """The mean of every channel."""
+    x = inputs[0]
+    axes = tuple(range(2, x.ndim))
+    return [x.sum(axes, keepdims=True) / Fraction(int(np.prod(x.shape[2:])))]
+
+
 QUANTIZERS = ("Quant", "BipolarQuant", "Sign")
 BORDER = {
     "Add": lambda i, a, k: as_float(i[0]) + as_float(i[1]),
@@ -293,6 +326,10 @@ OPERATORS = {
     "Mul": lambda i, a, k: [i[0] * i[1]],
     "Div": lambda i, a, k: [i[0] / i[1]],
     "BatchNormalization": batch_norm,
+    "Conv": convolution,
+    "MaxPool": max_pool,
+    "AveragePool": average_pool,
+    "GlobalAveragePool": global_average,
     "Relu": lambda i, a, k: [each(lambda v: max(v, Fraction(0)), i[0])],
     "Sign": lambda i, a, k: [each(lambda v: Fraction(int(v > 0) - int(v < 0)), i[0])],
     "Identity": lambda i, a, k: [i[0]],
