@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .ort_model import OrtNet, run
+from .ort_model import LEVELS, OrtNet, run
 from .ort_reference import evaluate
 from .vectors import Index
 
@@ -19,7 +19,7 @@ class Maker:
     def __init__(self, index, family, style):
         self.index, self.family, self.style = index, family, style
         self.redrawn = []
-        self.attempt, self.compared, self.differing = 0, 0, {"disable_all": 0, "enable_all": 0}
+        self.attempt, self.compared, self.differing = 0, 0, dict.fromkeys(LEVELS, 0)
 
     def net(self, name, shape, dtype, border, **options):
         """A network whose numbers are seeded by its name."""
@@ -39,7 +39,7 @@ class Maker:
         self.attempt = 0
 
     def finish(self, net, output, note, features=()):
-        """Execute at both optimization levels and with the reference, compare, store."""
+        """Execute at every optimization level and with the reference, compare, store."""
         model = net.model(output)
         data = model.SerializeToString(deterministic=True)
         expected = evaluate(model, net.samples)
@@ -54,7 +54,7 @@ class Maker:
         if (expected == expected[:1]).all():
             raise Differs(f"{net.name}: every sample gives the same output")
         if self.style == "qdq":
-            counts = ", ".join(f"{level} {count}" for level, count in differing.items())
+            counts = "; ".join(f"{level}: {count}" for level, count in differing.items())
             note = f"{note}; elements of {expected.size} that onnxruntime differs in: {counts}"
         self.compared += expected.size
         for level, count in differing.items():

@@ -15,6 +15,8 @@ CONTRIBUTED = (
 LEVELS = {
     "disable_all": onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
     "enable_all": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    # On x86-64 operators between int8 quantizers are replaced by integer kernels only with this entry.
+    "enable_all, session.qdqisint8allowed": onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
 }
 # Operators that keep their input's scale and zero point.
 KEEPING = ("MaxPool", "Reshape", "Flatten")
@@ -26,6 +28,8 @@ def run(model, samples, level):
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
     options.graph_optimization_level = LEVELS[level]
+    if "qdqisint8allowed" in level:
+        options.add_session_config_entry("session.qdqisint8allowed", "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return np.concatenate([session.run(None, {name: sample[None]})[0] for sample in samples])
