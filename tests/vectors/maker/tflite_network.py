@@ -125,6 +125,12 @@ class Network(Chain):
         inputs = [self.current, *more]
         return self._operator(getattr(OPS, name), version, kind, options, inputs, output)
 
+    def activation(self, name, out):
+        """LOGISTIC, TANH, HARD_SWISH, RELU, RELU6 or RELU_N1_TO_1 as a node of its own."""
+        if name == "HARD_SWISH":
+            return self.elementwise(name, out, 1, schema.HardSwishOptionsT())
+        return self.elementwise(name, out, 1 if name == "RELU_N1_TO_1" else 2)
+
     def leaky_relu(self, alpha, out):
         """LEAKY_RELU with slope `alpha` below 0."""
         options = schema.LeakyReluOptionsT()
