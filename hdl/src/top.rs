@@ -1,9 +1,10 @@
 //! The top module: AXI4-Stream ports around the stages.
 
 use crate::cells::Cells;
-use crate::stage::MatrixStageSpec;
+use crate::stage::{port_name, StageSpec};
 use crate::stream::{bits_for, FifoSpec, RegroupBuildError, RegroupSpec};
 use crate::typed::{bit, uint, Expr, Module, ModuleBuilder, Signal};
+use std::collections::HashMap;
 use std::sync::Arc;
 use systole_arith::IntType;
 
@@ -32,7 +33,7 @@ impl PortSpec {
     }
 }
 
-/// The top module of a design whose stages form a chain.
+/// The top module of a design: stages and the streams between them.
 ///
 /// Ports: `aclk`, `aresetn`, `s_axis_tdata/tvalid/tready/tlast`, `m_axis_tdata/tvalid/tready/tlast`.
 /// Lanes take whole bytes, sign- or zero-extended; idle lanes are ignored on input and 0 on output;
@@ -51,14 +52,44 @@ pub struct TopSpec {
     pub input: PortSpec,
     /// Name of the stream behind the input buffer.
     pub input_stream: String,
-    /// Stages in order, each with the name of the stream it drives.
-    pub stages: Vec<(MatrixStageSpec, String)>,
+    /// Stages in data order.
+    pub stages: Vec<TopStage>,
+    /// Name of the stream in front of the output port.
+    pub output_stream: String,
     /// The output.
     pub output: PortSpec,
     /// The block between the last stage's lanes and the output's, where they differ.
     pub output_regroup: Option<RegroupSpec>,
     /// Entries of the buffers at the ports.
     pub port_buffer_depth: usize,
+}
+
+/// A stage with the streams it is connected to.
+#[derive(Clone, Debug)]
+pub struct TopStage {
+    /// The stage.
+    pub spec: StageSpec,
+    /// Names of the streams it reads, in the order of its inputs.
+    pub inputs: Vec<String>,
+    /// Names of the streams it drives, one a reader.
+    pub outputs: Vec<String>,
+}
+
+/// Why a top module cannot be built.
+#[derive(Debug, thiserror::Error)]
+pub enum TopError {
+    /// A block cannot be built.
+    #[error(transparent)]
+    Block(#[from] RegroupBuildError),
+    /// A stream that nothing drives, or several read.
+    #[error("stream `{0}` is not driven once and read once")]
+    Stream(String),
+}
+
+impl From<crate::typed::HdlError> for TopError {
+    fn from(error: crate::typed::HdlError) -> Self {
+        TopError::Block(error.into())
+    }
 }
 
 /// Wires of one stream.
@@ -69,36 +100,48 @@ struct Wires {
     data: Signal,
 }
 
+impl Wires {
+    /// Connections of a stage's port.
+    fn ports(&self, side: &str, index: usize) -> [(String, Expr); 3] {
+        [("valid", self.valid), ("ready", self.ready), ("data", self.data)]
+            .map(|(name, signal)| (port_name(side, index, name), signal.expr()))
+    }
+}
+
 impl TopSpec {
     /// The top module.
     ///
     /// # Errors
-    /// If a stream cannot be regrouped, which the scheduler excludes.
-    pub fn module(&self) -> Result<Arc<Module>, RegroupBuildError> {
+    /// If a stream cannot be regrouped or is not driven once and read once, which the scheduler excludes.
+    pub fn module(&self) -> Result<Arc<Module>, TopError> {
         let mut m = ModuleBuilder::new(self.name.clone());
         for comment in &self.comments {
             m.comment(comment.clone());
         }
         let reset = m.active_low_reset("aresetn");
         m.drive_reset(reset);
-        let mut stream = self.input_port(&mut m)?;
-        for (stage, name) in &self.stages {
-            let next = wires(&mut m, name, stage.fifo().width as u32);
-            m.instance(
-                stage.name.clone(),
-                &stage.module()?,
-                &[
-                    ("in_valid", stream.valid.expr()),
-                    ("in_ready", stream.ready.expr()),
-                    ("in_data", stream.data.expr()),
-                    ("out_valid", next.valid.expr()),
-                    ("out_ready", next.ready.expr()),
-                    ("out_data", next.data.expr()),
-                ],
-            );
-            stream = next;
+        let mut streams = HashMap::from([(self.input_stream.clone(), self.input_port(&mut m)?)]);
+        for stage in &self.stages {
+            let mut ports = Vec::new();
+            for (index, name) in stage.inputs.iter().enumerate() {
+                let stream = streams.remove(name).ok_or_else(|| TopError::Stream(name.clone()))?;
+                ports.extend(stream.ports("in", index));
+            }
+            for (index, name) in stage.outputs.iter().enumerate() {
+                let stream = wires(&mut m, name, stage.spec.out_width());
+                ports.extend(stream.ports("out", index));
+                if streams.insert(name.clone(), stream).is_some() {
+                    return Err(TopError::Stream(name.clone()));
+                }
+            }
+            let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
+            m.instance(stage.spec.name.clone(), &stage.spec.module()?, &ports);
         }
-        self.output_port(&mut m, stream)?;
+        let last = streams.remove(&self.output_stream).ok_or_else(|| TopError::Stream(self.output_stream.clone()))?;
+        if let Some(name) = streams.into_keys().min() {
+            return Err(TopError::Stream(name));
+        }
+        self.output_port(&mut m, last)?;
         Ok(m.build()?)
     }
 

@@ -7,34 +7,32 @@ impl fmt::Display for DataflowGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "dataflow {} profile {}", self.name, self.profile)?;
         for index in self.order() {
-            let read = self.channel_into(index);
-            let written = self.channel_out_of(index);
             match &self.graph[index] {
                 Node::Input(port) => write!(f, "  input {} host `{}`", port.prefix, port.border.host_name)?,
                 Node::Output(port) => {
                     write!(f, "  output {} host `{}` lanes {}", port.prefix, port.border.host_name, port.lanes)?
                 }
                 Node::Stage(stage) => {
-                    let Folding::Matrix { pe, simd } = stage.folding;
-                    let matrix = &stage.spec.matrix;
+                    let results = stage.spec.engine.results();
                     write!(
                         f,
-                        "  stage {} engine{} {} [{}x{}] pe {pe} simd {simd} acc int{} cycles {} latency {}",
+                        "  stage {} engine{} {} [{}] {} acc int{} cycles {} latency {}",
                         stage.name,
                         stage.engine.0,
                         stage.op,
-                        matrix.outputs,
-                        matrix.inputs,
-                        matrix.accumulator_bits,
+                        results.channels,
+                        stage.folding,
+                        results.bits,
                         stage.timing.interval,
                         stage.timing.latency
                     )?;
                 }
             }
-            if let Some(channel) = read {
-                write!(f, " <- {}", channel.name)?;
+            for edge in self.channels_into(index) {
+                write!(f, " <- {}", self.graph[edge].name)?;
             }
-            if let Some(channel) = written {
+            for edge in self.channels_out_of(index) {
+                let channel = &self.graph[edge];
                 let shape: Vec<String> = channel.tensor.shape.iter().map(|d| d.to_string()).collect();
                 write!(
                     f,
@@ -49,5 +47,16 @@ impl fmt::Display for DataflowGraph {
             writeln!(f)?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Folding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Folding::Matrix { pe, simd, taps: 1 } => write!(f, "pe {pe} simd {simd}"),
+            Folding::Matrix { pe, simd, taps } => write!(f, "pe {pe} simd {simd} taps {taps}"),
+            Folding::Vector { lanes, taps } => write!(f, "lanes {lanes} taps {taps}"),
+            Folding::Lanes { lanes } => write!(f, "lanes {lanes}"),
+        }
     }
 }

@@ -33,17 +33,22 @@ impl Stage {
     /// # Errors
     /// If its input cannot be regrouped, which `verify` excludes.
     pub fn figures(&self) -> Result<StageFigures, RegroupError> {
-        let Folding::Matrix { pe, simd } = self.folding;
+        let (pe, channels, taps) = match self.folding {
+            Folding::Matrix { pe, simd, taps } => (pe, simd, taps),
+            Folding::Vector { lanes, taps } => (lanes, 1, taps),
+            Folding::Lanes { lanes } => (lanes, 1, 1),
+        };
+        let engine = &self.spec.engine;
         Ok(StageFigures {
-            folding: FoldingFigures { output_channels: pe, input_channels: simd, taps: 1, pixels: 1 },
+            folding: FoldingFigures { output_channels: pe, input_channels: channels, taps, pixels: 1 },
             pe,
-            simd,
-            multipliers: self.spec.matrix.multipliers(),
-            requantize_multipliers: self.spec.requantize.multipliers(),
+            simd: channels * taps,
+            multipliers: engine.multipliers(),
+            requantize_multipliers: self.spec.other_multipliers(),
             cycles: self.timing.interval,
             busy_cycles: self.timing.busy_cycles,
             memory_bits: self.spec.memory_bits()?,
-            weight_bits: self.spec.matrix.weight_bits(),
+            weight_bits: engine.weight_bits(),
         })
     }
 }
@@ -51,7 +56,7 @@ impl Stage {
 impl DataflowGraph {
     /// Multiply-accumulate lanes of all stages.
     pub fn multipliers(&self) -> u64 {
-        self.stages().map(|stage| stage.spec.matrix.multipliers()).sum()
+        self.stages().map(|stage| stage.spec.engine.multipliers()).sum()
     }
 
     /// Products of the dense loop nests a sample.
@@ -61,6 +66,7 @@ impl DataflowGraph {
 
     /// Bits of all FIFOs at their exact depths.
     pub fn fifo_bits(&self) -> u64 {
-        self.stages().map(|stage| stage.spec.fifo_depth as u64 * stage.spec.fifo().width).sum()
+        let bits = |stage: &Stage| stage.spec.fifo_depths.iter().sum::<usize>() as u64 * u64::from(stage.spec.out_width());
+        self.stages().map(bits).sum()
     }
 }

@@ -1,10 +1,8 @@
 //! The token-level simulator: when every beat moves, and what it carries.
 
-use super::{DataflowGraph, Node, Stage};
-use petgraph::graph::NodeIndex;
+use super::{DataflowGraph, Node};
+use petgraph::graph::EdgeIndex;
 use std::collections::HashMap;
-use systole_arith::IntType;
-use systole_hdl::engine::ProductKind;
 
 /// What a run of the simulator gives.
 #[derive(Clone, Debug, Default)]
@@ -26,18 +24,21 @@ impl DataflowGraph {
     /// both of which `verify` excludes.
     pub fn interpret(&self, samples: &[Vec<i64>]) -> Result<Execution, String> {
         let mut execution = Execution::default();
-        let mut values: HashMap<NodeIndex, Vec<Vec<i64>>> = HashMap::new();
+        let mut values: HashMap<EdgeIndex, Vec<Vec<i64>>> = HashMap::new();
         for index in self.order() {
-            let arriving = self.graph.neighbors_directed(index, petgraph::Direction::Incoming).next();
-            let computed = match (&self.graph[index], arriving.and_then(|from| values.get(&from))) {
-                (Node::Input(_), _) => samples.to_vec(),
-                (Node::Stage(stage), Some(inputs)) => inputs.iter().map(|input| stage.execute(input)).collect(),
-                (Node::Output(_), _) | (Node::Stage(_), None) => continue,
+            let inputs: Vec<&Vec<Vec<i64>>> =
+                self.channels_into(index).iter().filter_map(|edge| values.get(edge)).collect();
+            let computed: Vec<Vec<i64>> = match &self.graph[index] {
+                Node::Input(_) => samples.to_vec(),
+                Node::Stage(stage) if !inputs.is_empty() => (0..samples.len())
+                    .map(|sample| stage.execute(&inputs.iter().map(|input| input[sample].as_slice()).collect::<Vec<_>>()))
+                    .collect(),
+                Node::Output(_) | Node::Stage(_) => continue,
             };
-            if let Some(channel) = self.channel_out_of(index) {
-                execution.streams.insert(channel.name.clone(), computed.clone());
+            for edge in self.channels_out_of(index) {
+                execution.streams.insert(self.graph[edge].name.clone(), computed.clone());
+                values.insert(edge, computed.clone());
             }
-            values.insert(index, computed);
         }
         let timed = self.timed().map_err(|error| error.to_string())?;
         let mut run = timed.model.start();
@@ -49,25 +50,5 @@ impl DataflowGraph {
         execution.input_edges = run.firings(timed.source).to_vec();
         execution.output_edges = run.firings(timed.sink).to_vec();
         Ok(execution)
-    }
-}
-
-impl Stage {
-    /// One sample through the stage as its hardware computes it: raw accumulators of the engine's
-    /// width, then the requantizer's hardware form.
-    pub fn execute(&self, input: &[i64]) -> Vec<i64> {
-        let matrix = &self.spec.matrix;
-        let mut output = Vec::with_capacity(matrix.pixels * matrix.outputs);
-        for pixel in input.chunks(matrix.inputs) {
-            for (channel, weights) in self.spec.weights.rows().into_iter().enumerate() {
-                let exact = match matrix.product_kind() {
-                    ProductKind::Xnor => pixel.iter().zip(weights).filter(|(x, w)| x == w).count() as i64,
-                    _ => pixel.iter().zip(weights).map(|(x, w)| x * w).sum(),
-                };
-                let raw = IntType::Signed(matrix.accumulator_bits).decode(exact as u64);
-                output.push(self.spec.requantize.form.evaluate(channel, raw));
-            }
-        }
-        output
     }
 }

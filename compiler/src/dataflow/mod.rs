@@ -7,6 +7,7 @@
 //! reference and the hardware form are held against each other before any Verilog runs.
 
 mod display;
+mod execute;
 mod figures;
 mod interpret;
 mod timing;
@@ -18,11 +19,11 @@ pub use timing::{Figures, TimedDesign};
 
 use crate::profile::Profile;
 use crate::quant::{Border, QuantTensor};
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 use petgraph::Direction;
 use systole_hdl::cells::Cells;
-use systole_hdl::stage::MatrixStageSpec;
+use systole_hdl::stage::StageSpec;
 
 /// Entries of the buffer that registers a port's handshake.
 pub const PORT_BUFFER_DEPTH: usize = 2;
@@ -34,12 +35,26 @@ pub struct EngineId(pub u32);
 /// How a stage's loop nest is folded onto its engine: one variant an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Folding {
-    /// The matrix engine: PE output channels by SIMD input channels.
+    /// The matrix engine: PE output channels by SIMD input channels by window taps.
     Matrix {
         /// Output channels computed in parallel.
         pe: usize,
         /// Input channels multiplied in parallel.
         simd: usize,
+        /// Window taps multiplied in parallel.
+        taps: usize,
+    },
+    /// The vector engine: channels by window taps.
+    Vector {
+        /// Channels computed in parallel.
+        lanes: usize,
+        /// Window taps read in parallel.
+        taps: usize,
+    },
+    /// Elementwise engines, concatenation and global reduction: elements a beat.
+    Lanes {
+        /// Elements in parallel.
+        lanes: usize,
     },
 }
 
@@ -96,7 +111,7 @@ pub struct Stage {
     /// Engine it runs on.
     pub engine: EngineId,
     /// The hardware.
-    pub spec: MatrixStageSpec,
+    pub spec: StageSpec,
 }
 
 /// What carries a channel's beats.
@@ -119,6 +134,10 @@ pub struct Channel {
     pub link: Link,
     /// Entries of its FIFO.
     pub fifo_depth: usize,
+    /// Which of its reader's inputs it is.
+    pub port: usize,
+    /// Which of its writer's outputs it is.
+    pub branch: usize,
 }
 
 impl Channel {
@@ -180,14 +199,29 @@ impl DataflowGraph {
         })
     }
 
-    /// The channel that enters a node with one operand.
-    pub fn channel_into(&self, node: NodeIndex) -> Option<&Channel> {
-        self.graph.edges_directed(node, Direction::Incoming).next().map(|edge| edge.weight())
+    /// The channels that enter a node, in the order of its inputs.
+    pub fn channels_into(&self, node: NodeIndex) -> Vec<EdgeIndex> {
+        let mut edges: Vec<EdgeIndex> =
+            self.graph.edges_directed(node, Direction::Incoming).map(|edge| edge.id()).collect();
+        edges.sort_by_key(|&edge| self.graph[edge].port);
+        edges
     }
 
-    /// The channel that leaves a node with one reader.
+    /// The channels that leave a node, in the order of its outputs.
+    pub fn channels_out_of(&self, node: NodeIndex) -> Vec<EdgeIndex> {
+        let mut edges: Vec<EdgeIndex> = self.graph.edges(node).map(|edge| edge.id()).collect();
+        edges.sort_by_key(|&edge| self.graph[edge].branch);
+        edges
+    }
+
+    /// The first channel that enters a node.
+    pub fn channel_into(&self, node: NodeIndex) -> Option<&Channel> {
+        self.channels_into(node).first().map(|&edge| &self.graph[edge])
+    }
+
+    /// The first channel that leaves a node; all carry the same.
     pub fn channel_out_of(&self, node: NodeIndex) -> Option<&Channel> {
-        self.graph.edges_directed(node, Direction::Outgoing).next().map(|edge| edge.weight())
+        self.channels_out_of(node).first().map(|&edge| &self.graph[edge])
     }
 
     /// Name of the node at the far end of `node`'s input, for reports.

@@ -1,7 +1,7 @@
 //! Exact figures of a design from its token model.
 
 use super::{DataflowGraph, Node, PORT_BUFFER_DEPTH};
-use petgraph::graph::NodeIndex;
+use petgraph::graph::{EdgeIndex, NodeIndex};
 use std::collections::HashMap;
 use systole_hdl::stream::{FifoSpec, RegroupError, RegroupSpec, StreamEnd};
 use systole_hdl::timing::{ActorId, Deadlock, EdgeId, Give, Phase, Steady, SteadyError, Take, TokenModel};
@@ -19,8 +19,8 @@ pub struct TimedDesign {
     pub sink: ActorId,
     /// Fires when a stage takes a beat, by stage node.
     pub stage_inputs: HashMap<NodeIndex, ActorId>,
-    /// Free entries of each stage's FIFO, by stage node.
-    pub credits: HashMap<NodeIndex, EdgeId>,
+    /// Free entries of each FIFO, by the channel behind it.
+    pub credits: HashMap<EdgeIndex, EdgeId>,
 }
 
 /// Figures that the hardware meets to the cycle.
@@ -39,24 +39,25 @@ impl DataflowGraph {
     /// If a stream cannot be regrouped, which `verify` excludes.
     pub fn timed(&self) -> Result<TimedDesign, RegroupError> {
         let mut model = TokenModel::new();
-        let mut ends: HashMap<NodeIndex, StreamEnd> = HashMap::new();
+        let mut ends: HashMap<EdgeIndex, StreamEnd> = HashMap::new();
         let (mut stage_inputs, mut credits) = (HashMap::new(), HashMap::new());
         let (mut source, mut sink) = (None, None);
         for index in self.order() {
-            let arriving = self.graph.neighbors_directed(index, petgraph::Direction::Incoming).next();
-            let input = arriving.and_then(|from| ends.get(&from).copied());
-            match (&self.graph[index], input) {
+            let inputs: Vec<StreamEnd> =
+                self.channels_into(index).iter().filter_map(|edge| ends.get(edge).copied()).collect();
+            let written = self.channels_out_of(index);
+            match (&self.graph[index], inputs.first().copied()) {
                 (Node::Input(_), _) => {
                     let beats = self.channel_out_of(index).map_or(1, |channel| channel.beats());
                     let (actor, end) = port_buffer(&mut model, "input", None, beats);
                     source = Some(actor);
-                    ends.insert(index, end);
+                    ends.extend(written.first().map(|&edge| (edge, end)));
                 }
-                (Node::Stage(stage), Some(input)) => {
-                    let actors = stage.spec.add_to(&mut model, input)?;
+                (Node::Stage(stage), Some(_)) => {
+                    let actors = stage.spec.add_to(&mut model, &inputs)?;
                     stage_inputs.insert(index, actors.input);
-                    credits.insert(index, actors.credits);
-                    ends.insert(index, actors.output);
+                    credits.extend(written.iter().copied().zip(actors.credits));
+                    ends.extend(written.iter().copied().zip(actors.outputs));
                 }
                 (Node::Output(port), Some(input)) => {
                     let Some(channel) = self.channel_into(index) else { continue };

@@ -2,6 +2,7 @@
 
 use super::{DataflowGraph, Node};
 use std::collections::HashSet;
+use systole_hdl::engine::{Engine, MatrixEngine};
 use systole_hdl::typed::identifier;
 
 impl DataflowGraph {
@@ -28,39 +29,59 @@ impl DataflowGraph {
         }
         for index in self.graph.node_indices() {
             let Node::Stage(stage) = &self.graph[index] else { continue };
-            let (spec, matrix) = (&stage.spec, &stage.spec.matrix);
+            let spec = &stage.spec;
             let broken = |what: String| Err(format!("stage `{}`: {what}", stage.name));
-            let Some(read) = self.channel_into(index) else { return broken("it reads nothing".into()) };
-            let Some(written) = self.channel_out_of(index) else { return broken("nothing reads it".into()) };
-            if read.lanes != spec.in_lanes || read.tensor.channels() != spec.in_channels {
-                return broken(format!("it does not read what `{}` carries", read.name));
+            let (read, written) = (self.channels_into(index), self.channels_out_of(index));
+            let ports = spec.engine.ports();
+            if read.len() != ports.len() || read.len() != spec.inputs.len() {
+                return broken(format!("it reads {} streams of {}", read.len(), ports.len()));
             }
-            if read.tensor.element != matrix.input || read.tensor.elements() != matrix.pixels * matrix.inputs {
-                return broken(format!("tensor `{}` is not its input", read.tensor.name));
+            if written.is_empty() || written.len() != spec.fifo_depths.len() {
+                return broken(format!("{} of its {} streams are read", written.len(), spec.fifo_depths.len()));
             }
-            if written.lanes != spec.out_lanes() || written.tensor.elements() != matrix.pixels * matrix.outputs {
-                return broken(format!("`{}` does not carry its output", written.name));
+            for ((&edge, port), input) in read.iter().zip(&ports).zip(&spec.inputs) {
+                let channel = &self.graph[edge];
+                if channel.lanes != input.lanes || channel.tensor.channels() != input.channels {
+                    return broken(format!("it does not read what `{}` carries", channel.name));
+                }
+                if channel.tensor.element.bits() != port.element_bits
+                    || channel.tensor.elements() != port.pixels * port.channels
+                {
+                    return broken(format!("tensor `{}` is not its input", channel.tensor.name));
+                }
+                if port.lanes == 0 || port.lanes > port.channels {
+                    return broken(format!("{} lanes do not fit {} channels", port.lanes, port.channels));
+                }
             }
-            if written.tensor.element != spec.requantize.output || written.fifo_depth != spec.fifo_depth {
-                return broken(format!("`{}` is not the stream it drives", written.name));
+            let results = spec.engine.results();
+            for (&edge, &depth) in written.iter().zip(&spec.fifo_depths) {
+                let channel = &self.graph[edge];
+                if channel.lanes != spec.out_lanes() || channel.tensor.elements() != results.pixels * results.channels {
+                    return broken(format!("`{}` does not carry its output", channel.name));
+                }
+                if channel.tensor.element != spec.requantize.output || channel.fifo_depth != depth {
+                    return broken(format!("`{}` is not the stream it drives", channel.name));
+                }
+                if depth == 0 {
+                    return broken("a FIFO has no entry".into());
+                }
             }
-            if spec.weights.dim() != (matrix.outputs, matrix.inputs) {
-                return broken("its weights have another shape".into());
+            if results.pe == 0 || results.pe > results.channels {
+                return broken(format!("{} results a group do not fit {} channels", results.pe, results.channels));
             }
-            if let Some(w) = spec.weights.iter().find(|&&w| !matrix.weight.contains(w)) {
-                return broken(format!("weight {w} is not a {}", matrix.weight));
+            if let Engine::Matrix(MatrixEngine { spec: matrix, weights, .. }) = &spec.engine {
+                if weights.dim() != (matrix.outputs, matrix.taps() * matrix.inputs) {
+                    return broken("its weights have another shape".into());
+                }
+                if let Some(w) = weights.iter().find(|&&w| !matrix.weight.contains(w)) {
+                    return broken(format!("weight {w} is not a {}", matrix.weight));
+                }
+                if !matrix.idle_lanes_are_silent() {
+                    return broken("idle lanes of its array are not silent".into());
+                }
             }
             if !spec.keeps_up() {
                 return broken(format!("{} requantizers do not keep up with it", spec.out_lanes()));
-            }
-            if spec.fifo_depth == 0 {
-                return broken("its FIFO has no entry".into());
-            }
-            if matrix.pe == 0 || matrix.pe > matrix.outputs || matrix.simd == 0 || matrix.simd > matrix.inputs {
-                return broken(format!(
-                    "PE {} and SIMD {} do not fit {}x{}",
-                    matrix.pe, matrix.simd, matrix.outputs, matrix.inputs
-                ));
             }
         }
         let timed = self.timed().map_err(|error| error.to_string())?;

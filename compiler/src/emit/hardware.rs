@@ -2,7 +2,7 @@
 
 use crate::dataflow::{DataflowGraph, Node, PORT_BUFFER_DEPTH};
 use crate::diagnostic::CompileError;
-use systole_hdl::top::{PortSpec, TopSpec};
+use systole_hdl::top::{PortSpec, TopSpec, TopStage};
 use systole_hdl::typed;
 
 /// Text of the hardware.
@@ -53,10 +53,15 @@ fn top(design: &DataflowGraph) -> Option<TopSpec> {
     let (first, last) = (*order.first()?, *order.last()?);
     let (input, output) = (design.channel_out_of(first)?, design.channel_into(last)?);
     let Node::Output(port) = &design.graph[last] else { return None };
+    let names = |edges: Vec<petgraph::graph::EdgeIndex>| edges.iter().map(|&edge| design.graph[edge].name.clone()).collect();
     let mut stages = Vec::new();
     for &index in &order {
         if let Node::Stage(stage) = &design.graph[index] {
-            stages.push((stage.spec.clone(), design.channel_out_of(index)?.name.clone()));
+            stages.push(TopStage {
+                spec: stage.spec.clone(),
+                inputs: names(design.channels_into(index)),
+                outputs: names(design.channels_out_of(index)),
+            });
         }
     }
     let spec = |channel: &crate::dataflow::Channel, lanes: usize| PortSpec {
@@ -86,6 +91,7 @@ fn top(design: &DataflowGraph) -> Option<TopSpec> {
         input: spec(input, input.lanes),
         input_stream: input.name.clone(),
         stages,
+        output_stream: output.name.clone(),
         output: spec(output, port.lanes),
         output_regroup: design.output_regroup(last),
         port_buffer_depth: PORT_BUFFER_DEPTH,

@@ -41,25 +41,31 @@ pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) 
                     .figures()
                     .map_err(|error| CompileError::Internal { pass: "emit_manifest", cause: error.to_string() })?;
                 tensors.push(tensor(&channel.tensor));
-                streams.push(inner_stream(channel, Some(stage.name.clone()), consumers(design, index)));
-                fifos.push(fifo(design, &channel.name, stage.spec.fifo_depth, stage.spec.fifo().width));
+                for edge in design.channels_out_of(index) {
+                    let channel = &design.graph[edge];
+                    let reader = design.graph.edge_endpoints(edge).map(|(_, reader)| reader);
+                    let consumers = reader.and_then(|reader| stage_name(design, reader)).into_iter().collect();
+                    streams.push(inner_stream(channel, Some(stage.name.clone()), consumers));
+                    let width = u64::from(stage.spec.out_width());
+                    fifos.push(fifo(design, &channel.name, channel.fifo_depth, width));
+                }
                 stages.push(Stage {
                     name: stage.name.clone(),
                     op: stage.op.into(),
-                    engine: "matrix".into(),
+                    engine: stage.spec.engine.name().into(),
                     output: stage.output.name.clone(),
                     folding: figures.folding,
                     pe: figures.pe,
                     simd: figures.simd,
                     multipliers: figures.multipliers,
                     requantize_multipliers: figures.requantize_multipliers,
-                    requantizer: form_name(&stage.spec.requantize.form).into(),
+                    requantizer: stage.spec.requantize.form.name().into(),
                     macs: stage.macs,
                     cycles: figures.cycles,
                     busy_cycles: figures.busy_cycles,
                     memory_bits: figures.memory_bits,
                     weight_bits: figures.weight_bits,
-                    accumulator_bits: stage.spec.matrix.accumulator_bits,
+                    accumulator_bits: stage.spec.engine.results().bits,
                 });
             }
         }
@@ -97,21 +103,15 @@ pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) 
     })
 }
 
-fn form_name(form: &systole_arith::Requantizer) -> &'static str {
-    match form {
-        systole_arith::Requantizer::Linear(_) => "linear",
-        systole_arith::Requantizer::Thresholds(_) => "thresholds",
-        systole_arith::Requantizer::Affine(_) => "affine",
-        systole_arith::Requantizer::Search(_) => "search",
+fn stage_name(design: &DataflowGraph, index: petgraph::graph::NodeIndex) -> Option<String> {
+    match &design.graph[index] {
+        Node::Stage(stage) => Some(stage.name.clone()),
+        _ => None,
     }
 }
 
 fn consumers(design: &DataflowGraph, index: petgraph::graph::NodeIndex) -> Vec<String> {
-    let readers = design.graph.neighbors(index).filter_map(|reader| match &design.graph[reader] {
-        Node::Stage(stage) => Some(stage.name.clone()),
-        _ => None,
-    });
-    readers.collect()
+    design.graph.neighbors(index).filter_map(|reader| stage_name(design, reader)).collect()
 }
 
 fn producer(design: &DataflowGraph, index: petgraph::graph::NodeIndex) -> Option<String> {

@@ -21,7 +21,7 @@ pub use elementwise::{Join, Map};
 pub use error::QuantError;
 pub use op::QuantOp;
 pub use pool::{Pad, Pool, PoolKind};
-pub use window::{image, Conv, Depthwise};
+pub use window::{image, padded, Conv, Depthwise};
 
 use crate::profile::Profile;
 use petgraph::graph::{DiGraph, NodeIndex};

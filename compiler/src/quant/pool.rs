@@ -40,10 +40,10 @@ pub struct Pool {
 impl Pool {
     /// Numbers of real taps that occur in a window's output, ascending.
     pub fn counts(window: &Window) -> Vec<usize> {
-        let mut counts: Vec<usize> = (0..window.output_pixels()).map(|pixel| window.real_taps(pixel)).collect();
-        counts.sort_unstable();
-        counts.dedup();
-        counts
+        let output = window.output();
+        let along = |axis: usize| distinct((0..output[axis]).map(|at| real_taps(window, axis, at)));
+        let columns = along(1);
+        distinct(along(0).into_iter().flat_map(|rows| columns.iter().map(move |columns| rows * columns)))
     }
 
     /// The class of an output pixel.
@@ -124,6 +124,22 @@ impl Pool {
     }
 }
 
+/// The numbers in ascending order, each once.
+fn distinct(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut numbers: Vec<usize> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+/// Taps of output index `at` along an axis that are not padding, without a walk over the taps: kernels
+/// and images of a file may be large.
+fn real_taps(window: &Window, axis: usize, at: usize) -> usize {
+    let first = at * window.stride[axis];
+    let taps_up_to = |place: usize| place.saturating_sub(first).div_ceil(window.dilation[axis]).min(window.kernel[axis]);
+    taps_up_to(window.pad_before[axis] + window.input[axis]) - taps_up_to(window.pad_before[axis])
+}
+
 /// Pixels of one value around an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pad {
@@ -158,5 +174,21 @@ impl Pad {
         Array2::from_shape_fn((self.window.output_pixels(), pixels.ncols()), |(pixel, channel)| {
             self.window.source(pixel, 0).map_or(self.value, |source| pixels[[source, channel]])
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::random::Random;
+
+    #[test]
+    fn counts_of_real_taps_are_those_of_every_output_pixel() {
+        let random = &mut Random::new(5);
+        for _ in 0..300 {
+            let Ok((window, _)) = random.window(9, true) else { panic!("a window that does not fit") };
+            let every = distinct((0..window.output_pixels()).map(|pixel| window.real_taps(pixel)));
+            assert_eq!(Pool::counts(&window), every, "{window}");
+        }
     }
 }

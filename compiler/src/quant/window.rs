@@ -39,7 +39,7 @@ pub fn image(tensor: &QuantTensor) -> Option<[usize; 2]> {
 }
 
 /// The input as the multipliers see it: padding reads the zero point.
-pub(super) fn padded(window: &Window, zero_point: i64, input: &QuantTensor) -> QuantTensor {
+pub fn padded(window: &Window, zero_point: i64, input: &QuantTensor) -> QuantTensor {
     let mut input = input.clone();
     if window.reads_padding() {
         input.range = input.range.hull(Range::point(zero_point));

@@ -1,8 +1,7 @@
-//! How many requantizers a matrix stage shares among its output channels.
+//! How many requantizers a stage shares among its output channels.
 
-use systole_hdl::engine::MatrixSpec;
+use systole_hdl::engine::Results;
 use systole_hdl::requantize::RequantizeSpec;
-use systole_hdl::stage::result_buffer;
 
 /// Look-up tables that one hardware multiplier counts for when costs are compared.
 const MULTIPLIER_LUTS: u64 = 200;
@@ -13,16 +12,16 @@ const MULTIPLIER_LUTS: u64 = 200;
 ///
 /// `fits` tells which numbers the next stage can read. None if none of those keeps up.
 pub fn choose(
-    matrix: &MatrixSpec,
+    results: &Results,
     requantize: &dyn Fn(usize) -> RequantizeSpec,
     fits: &dyn Fn(usize) -> bool,
 ) -> Option<usize> {
-    let spacing = matrix.folds() as u64;
-    let fewest = matrix.outputs.div_ceil(matrix.groups() * matrix.folds()).max(1);
-    let most = matrix.pe.div_ceil(matrix.folds()).max(fewest);
-    let buffer = |lanes: usize| match result_buffer(matrix, lanes) {
+    let spacing = usize::try_from(results.spacing).unwrap_or(usize::MAX);
+    let fewest = results.channels.div_ceil(results.groups().saturating_mul(spacing)).max(1);
+    let most = results.pe.div_ceil(spacing).max(fewest);
+    let buffer = |lanes: usize| match results.buffer(lanes) {
         None => Some(0),
-        Some(block) => block.unstalled_cost(spacing),
+        Some(block) => block.unstalled_cost(results.spacing),
     };
     let mut best: Option<(u64, usize)> = None;
     for lanes in (fewest..=most).filter(|&lanes| fits(lanes)) {
@@ -35,6 +34,6 @@ pub fn choose(
         }
     }
     // Where a reshape forbids all of these, more lanes than needed may do.
-    let spare = || (most + 1..=matrix.outputs).find(|&lanes| fits(lanes) && buffer(lanes).is_some());
+    let spare = || (most + 1..=results.channels).find(|&lanes| fits(lanes) && buffer(lanes).is_some());
     best.map(|(_, lanes)| lanes).or_else(spare)
 }

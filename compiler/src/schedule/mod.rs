@@ -3,5 +3,6 @@
 pub mod fifo;
 pub mod folding;
 pub mod lanes;
+pub mod plan;
 
-pub use folding::{FoldingChoice, Goal, ScheduleError, StageShape};
+pub use folding::{folded, Goal, ScheduleError, StageShape};

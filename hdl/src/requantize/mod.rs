@@ -136,9 +136,7 @@ impl RequantizeSpec {
             Requantizer::Search(form) => {
                 Box::new(search::SearchLane::new(form, self.raw_bits, self.output, &self.cells))
             }
-            Requantizer::Table(form) => {
-                Box::new(table::TableLane::new(form, self.raw_bits, self.output, &self.cells))
-            }
+            Requantizer::Table(form) => Box::new(table::TableLane::new(form, self.raw_bits, self.output, &self.cells)),
         }
     }
 }

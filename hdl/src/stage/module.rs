@@ -1,118 +1,84 @@
 //! The stage's hardware: its blocks and the wires between them.
 
-use super::MatrixStageSpec;
-use crate::engine::matrix::{delay, ControlSpec};
-use crate::memory::RomSpec;
+use super::StageSpec;
+use crate::engine::{Beats, CreditGate, Offered};
 use crate::stream::RegroupBuildError;
-use crate::typed::{bit, uint, Expr, Module, ModuleBuilder, Signal};
+use crate::typed::{bit, uint, Expr, Module, ModuleBuilder};
 use std::sync::Arc;
 
-/// A valid/payload pair inside a stage.
-#[derive(Clone, Copy)]
-struct Beats {
-    valid: Signal,
-    data: Signal,
+/// Name of a stage's stream signal: `in_valid`, `in_1_valid` ...
+pub(crate) fn port_name(side: &str, index: usize, signal: &str) -> String {
+    match index {
+        0 => format!("{side}_{signal}"),
+        _ => format!("{side}_{index}_{signal}"),
+    }
 }
 
-impl MatrixStageSpec {
-    /// The stage. Ports: `in_valid`, `in_ready`, `in_data`, `out_valid`, `out_ready`, `out_data`.
+impl StageSpec {
+    /// The stage. Ports: `in_valid`, `in_ready`, `in_data`, `out_valid`, `out_ready`, `out_data`; further
+    /// streams are `in_1_*`, `out_1_*` ...
     ///
     /// # Errors
-    /// If the input cannot be regrouped, which the scheduler excludes.
+    /// If an input cannot be regrouped, which the scheduler excludes.
     pub fn module(&self) -> Result<Arc<Module>, RegroupBuildError> {
-        let matrix = &self.matrix;
         let mut m = ModuleBuilder::new(self.name.clone());
         for comment in &self.comments {
             m.comment(comment.clone());
         }
-        let in_valid = m.input("in_valid", bit());
-        let in_ready = m.output("in_ready", bit());
-        let in_data = m.input("in_data", uint(self.in_lanes as u32 * matrix.input.bits()));
-        let out_valid = m.output("out_valid", bit());
-        let out_ready = m.input("out_ready", bit());
-        let fifo = self.fifo();
-        let out_data = m.output("out_data", uint(fifo.width as u32));
-
-        let folds_ready = m.wire("folds_ready", bit());
-        let folds = match self.input_regroup() {
-            None => {
-                m.assign(in_ready, folds_ready.expr());
-                Beats { valid: in_valid, data: in_data }
-            }
-            Some(block) => {
-                let out = wires(&mut m, "regrouped", block.out_lanes as u32 * block.element_bits);
-                let module = block.module()?;
-                m.instance(
-                    "input_regroup",
-                    &module,
-                    &[
-                        ("in_valid", in_valid.expr()),
-                        ("in_ready", in_ready.expr()),
-                        ("in_data", in_data.expr()),
-                        ("out_valid", out.valid.expr()),
-                        ("out_ready", folds_ready.expr()),
-                        ("out_data", out.data.expr()),
-                    ],
-                );
-                out
-            }
-        };
-
-        let credit = m.let_("credit", out_valid.expr().and(out_ready.expr()));
-        let control = ControlSpec { matrix, lanes: self.out_lanes(), fifo_depth: self.fifo_depth };
-        let module = control.module()?;
-        let replay_type = uint(control.replay_address_bits());
-        let flag = |m: &mut ModuleBuilder, name: &str| m.wire(name, bit());
-        let (write, issue) = (flag(&mut m, "write"), flag(&mut m, "issue"));
-        let (first, last) = (flag(&mut m, "first"), flag(&mut m, "last"));
-        let write_address = m.wire("write_address", replay_type);
-        let read_address = m.wire("read_address", replay_type);
-        let weight_address = m.wire("weight_address", uint(control.weight_address_bits()));
-        m.instance(
-            "control",
-            &module,
-            &[
-                ("in_valid", folds.valid.expr()),
-                ("in_ready", folds_ready.expr()),
-                ("credit", credit.expr()),
-                ("write", write.expr()),
-                ("write_address", write_address.expr()),
-                ("issue", issue.expr()),
-                ("first", first.expr()),
-                ("last", last.expr()),
-                ("read_address", read_address.expr()),
-                ("weight_address", weight_address.expr()),
-            ],
-        );
-
-        let sums = self.hops(&mut m, folds.data, write, write_address, read_address, weight_address)?;
-        let wait = matrix.latency() as usize - 1;
-        let valid = delay(&mut m, "sums_valid", issue, wait, true);
-        let first = delay(&mut m, "sums_first", first, wait, false);
-        let last = delay(&mut m, "sums_last", last, wait, false);
-        let results = wires(&mut m, "results", matrix.pe as u32 * matrix.accumulator_bits);
-        m.instance(
-            "accumulators",
-            &matrix.accumulator_module()?,
-            &[
-                ("valid", valid.expr()),
-                ("first", first.expr()),
-                ("last", last.expr()),
-                ("sums", sums.expr()),
-                ("out_valid", results.valid.expr()),
-                ("out_data", results.data.expr()),
-            ],
-        );
+        let mut offered = Vec::with_capacity(self.inputs.len());
+        for (index, ((input, port), regroup)) in
+            self.inputs.iter().zip(self.engine.ports()).zip(self.input_regroups()).enumerate()
+        {
+            let valid = m.input(port_name("in", index, "valid"), bit());
+            let ready = m.output(port_name("in", index, "ready"), bit());
+            let data = m.input(port_name("in", index, "data"), uint(input.lanes as u32 * port.element_bits));
+            let taken = m.wire(port_name("beat", index, "taken"), bit());
+            offered.push(match regroup {
+                None => {
+                    m.assign(ready, taken.expr());
+                    Offered { valid, ready: taken, data }
+                }
+                Some(block) => {
+                    let out = Beats::wires(&mut m, &port_name("regrouped", index, "beat"), port.width());
+                    m.instance(
+                        port_name("input", index, "regroup"),
+                        &block.module()?,
+                        &[
+                            ("in_valid", valid.expr()),
+                            ("in_ready", ready.expr()),
+                            ("in_data", data.expr()),
+                            ("out_valid", out.valid.expr()),
+                            ("out_ready", taken.expr()),
+                            ("out_data", out.data.expr()),
+                        ],
+                    );
+                    Offered { valid: out.valid, ready: taken, data: out.data }
+                }
+            });
+        }
+        let mut outputs = Vec::with_capacity(self.fifo_depths.len());
+        let mut returned = Vec::with_capacity(self.fifo_depths.len());
+        for index in 0..self.fifo_depths.len() {
+            let valid = m.output(port_name("out", index, "valid"), bit());
+            let ready = m.input(port_name("out", index, "ready"), bit());
+            let data = m.output(port_name("out", index, "data"), uint(self.out_width()));
+            let credit = m.let_(port_name("credit", index, "returned"), valid.expr().and(ready.expr()));
+            returned.push(credit.expr());
+            outputs.push((valid, ready, data));
+        }
+        let results = self.engine.results();
+        let gate = CreditGate { results, lanes: self.out_lanes(), depths: &self.fifo_depths };
+        let groups = self.engine.build(&mut m, &offered, gate, &returned)?;
         let grouped = match self.result_buffer() {
-            None => results,
+            None => groups,
             Some(block) => {
-                let out = wires(&mut m, "grouped", block.out_lanes as u32 * block.element_bits);
+                let out = Beats::wires(&mut m, "grouped", block.out_lanes as u32 * block.element_bits);
                 m.instance(
                     "result_buffer",
-                    &block.module_unstalled(matrix.folds() as u64)?,
+                    &block.module_unstalled(results.spacing)?,
                     &[
-                        ("in_valid", results.valid.expr()),
-                        ("in_data", results.data.expr()),
+                        ("in_valid", groups.valid.expr()),
+                        ("in_data", groups.data.expr()),
                         ("out_valid", out.valid.expr()),
                         ("out_data", out.data.expr()),
                     ],
@@ -120,78 +86,26 @@ impl MatrixStageSpec {
                 out
             }
         };
-        let requantized = self.requantizer(&mut m, grouped, fifo.width as u32)?;
-        m.instance(
-            "output_fifo",
-            &fifo.module(&matrix.cells)?,
-            &[
-                ("in_valid", requantized.valid.expr()),
-                ("in_data", requantized.data.expr()),
-                ("out_valid", out_valid.expr()),
-                ("out_data", out_data.expr()),
-                ("out_ready", out_ready.expr()),
-            ],
-        );
+        let requantized = self.requantizer(&mut m, grouped)?;
+        for (index, (valid, ready, data)) in outputs.into_iter().enumerate() {
+            m.instance(
+                port_name("output", index, "fifo"),
+                &self.fifo(index).module(&self.requantize.cells)?,
+                &[
+                    ("in_valid", requantized.valid.expr()),
+                    ("in_data", requantized.data.expr()),
+                    ("out_valid", valid.expr()),
+                    ("out_data", data.expr()),
+                    ("out_ready", ready.expr()),
+                ],
+            );
+        }
         Ok(m.build()?)
     }
 
-    /// The systolic chain and the weight memories beside it. Returns the last hop's sums.
-    fn hops(
-        &self,
-        m: &mut ModuleBuilder,
-        data: Signal,
-        write: Signal,
-        write_address: Signal,
-        mut read_address: Signal,
-        mut weight_address: Signal,
-    ) -> Result<Signal, RegroupBuildError> {
-        let matrix = &self.matrix;
-        let sums_type = uint(matrix.pe as u32 * matrix.accumulator_bits);
-        let input_bits = matrix.input.bits();
-        let mut sums: Option<Signal> = None;
-        for hop in 0..matrix.hops() {
-            if hop > 0 {
-                read_address = delay_named(m, &format!("read_address_{hop}"), read_address);
-                weight_address = delay_named(m, &format!("weight_address_{hop}"), weight_address);
-            }
-            let lanes = matrix.lanes_of_hop(hop);
-            let rom = self.weight_rom(hop);
-            let weights = m.wire(format!("weights_{hop}"), uint(rom.width));
-            m.instance(
-                format!("weight_rom_{hop}"),
-                &rom.module()?,
-                &[("address", weight_address.expr()), ("data", weights.expr())],
-            );
-            let after = m.wire(format!("sums_{hop}"), sums_type);
-            let low = (hop * matrix.hop_lanes()) as u32 * input_bits;
-            m.instance(
-                format!("hop_{hop}"),
-                &matrix.hop_module(hop)?,
-                &[
-                    ("write", write.expr()),
-                    ("write_address", write_address.expr()),
-                    ("write_data", data.expr().slice(low, lanes as u32 * input_bits)),
-                    ("read_address", read_address.expr()),
-                    ("weights", weights.expr()),
-                    ("sums_in", sums.map_or(Expr::lit(sums_type, 0), |signal| signal.expr())),
-                    ("sums_out", after.expr()),
-                ],
-            );
-            sums = Some(after);
-        }
-        Ok(sums.expect("a chain has at least one hop"))
-    }
-
-    /// The weight memory beside hop `hop`.
-    pub fn weight_rom(&self, hop: usize) -> RomSpec {
-        let words = self.matrix.weight_words(hop, &|output, input| self.weights[[output, input]]);
-        let width = (self.matrix.pe * self.matrix.lanes_of_hop(hop)) as u32 * self.matrix.weight.bits();
-        RomSpec::new(format!("{}_weights_{hop}", self.name), words, width, &self.matrix.cells)
-    }
-
     /// The requantizer and the memories of its parameters.
-    fn requantizer(&self, m: &mut ModuleBuilder, grouped: Beats, width: u32) -> Result<Beats, RegroupBuildError> {
-        let out = wires(m, "requantized", width);
+    fn requantizer(&self, m: &mut ModuleBuilder, grouped: Beats) -> Result<Beats, RegroupBuildError> {
+        let out = Beats::wires(m, "requantized", self.out_width());
         let mut ports = vec![
             ("in_valid".to_string(), grouped.valid.expr()),
             ("in_data".to_string(), grouped.data.expr()),
@@ -214,14 +128,4 @@ impl MatrixStageSpec {
         m.instance("requantizer", &self.requantize.module()?, &ports);
         Ok(out)
     }
-}
-
-fn wires(m: &mut ModuleBuilder, name: &str, width: u32) -> Beats {
-    Beats { valid: m.wire(format!("{name}_valid"), bit()), data: m.wire(format!("{name}_data"), uint(width)) }
-}
-
-fn delay_named(m: &mut ModuleBuilder, name: &str, signal: Signal) -> Signal {
-    let register = m.register(name, signal.ty());
-    m.clock(register, signal.expr());
-    register
 }

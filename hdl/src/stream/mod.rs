@@ -14,7 +14,7 @@ pub use regroup::{RegroupError, RegroupSpec, Unstalled};
 pub(crate) use regroup_rtl::bits_for;
 pub use regroup_rtl::RegroupBuildError;
 
-use crate::timing::EdgeId;
+use crate::timing::{EdgeId, Give, Take};
 
 /// The reading end of a stream in a token model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,4 +25,23 @@ pub struct StreamEnd {
     pub space: EdgeId,
     /// Clock edges from taking a beat to the first edge at which its place can be used.
     pub space_delay: u64,
+}
+
+impl StreamEnd {
+    /// What taking one beat takes and gives back.
+    pub(crate) fn beat(&self) -> BeatSource {
+        BeatSource {
+            take: Take { edge: self.data, need: 1, consume: 1 },
+            give: Some(Give { edge: self.space, count: 1, delay: self.space_delay, stride: 0 }),
+        }
+    }
+}
+
+/// Where an engine's beats come from in a token model: what one of them takes and gives back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BeatSource {
+    /// The beat.
+    pub take: Take,
+    /// Its place, where there is one to give back.
+    pub give: Option<Give>,
 }

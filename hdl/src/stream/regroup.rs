@@ -1,6 +1,6 @@
 //! Lane regrouping: a stream of `in_lanes` elements a beat becomes one of `out_lanes`.
 
-use super::StreamEnd;
+use super::{BeatSource, StreamEnd};
 use crate::timing::{EdgeId, Give, Phase, Take, TokenModel};
 use std::collections::BTreeSet;
 
@@ -224,16 +224,22 @@ impl RegroupSpec {
         takes: &[Take],
         gives: &[Give],
     ) {
-        let lanes = self.out_lanes as u64;
-        let mut all_takes = vec![Take { edge: elements.held, need: lanes, consume: lanes }];
-        all_takes.extend_from_slice(takes);
-        let mut all_gives = gives.to_vec();
-        if let Some(space) = elements.space {
-            // The place of a beat that leaves can be written at the same edge.
-            all_gives.push(Give { edge: space, count: lanes, delay: 0, stride: 0 });
-        }
+        let beat = self.beat(elements);
+        let all_takes = std::iter::once(beat.take).chain(takes.iter().copied()).collect();
+        let all_gives = gives.iter().copied().chain(beat.give).collect();
         let phase = Phase { repeat: self.round_beats() as u64, takes: all_takes, gives: all_gives, cycles: 1 };
         model.actor("regroup output", vec![phase], rounds_per_sample);
+    }
+
+    /// What one output beat takes from the elements held, and gives back.
+    pub(crate) fn beat(&self, elements: Elements) -> BeatSource {
+        let lanes = self.out_lanes as u64;
+        // The place of a beat that leaves can be written at the same edge.
+        let place = |edge| Give { edge, count: lanes, delay: 0, stride: 0 };
+        BeatSource {
+            take: Take { edge: elements.held, need: lanes, consume: lanes },
+            give: elements.space.map(place),
+        }
     }
 
     /// Timing of the whole block behind `input`: an actor that fires at every output beat of a

@@ -68,13 +68,22 @@ pub struct Phase {
     pub cycles: u64,
 }
 
+/// A run of equal sequences of phases.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    /// The sequence.
+    pub phases: Vec<Phase>,
+    /// How often it runs.
+    pub repeat: u64,
+}
+
 /// A part of the hardware that fires in a fixed cyclic order.
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// Name for diagnostics.
     pub name: String,
     /// One round; rounds follow each other for ever.
-    pub round: Vec<Phase>,
+    pub round: Vec<Block>,
     /// Rounds a sample.
     pub rounds_per_sample: u64,
 }
@@ -114,9 +123,23 @@ impl TokenModel {
     /// # Panics
     /// If a phase has no firing or no duration, which would be a bug of the block.
     pub fn actor(&mut self, name: impl Into<String>, round: Vec<Phase>, rounds_per_sample: u64) -> ActorId {
+        self.actor_of_blocks(name, vec![Block { phases: round, repeat: 1 }], rounds_per_sample)
+    }
+
+    /// As [`TokenModel::actor`], with a round of repeated sequences of phases.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn actor_of_blocks(
+        &mut self,
+        name: impl Into<String>,
+        round: Vec<Block>,
+        rounds_per_sample: u64,
+    ) -> ActorId {
         let name = name.into();
-        assert!(rounds_per_sample > 0 && !round.is_empty(), "actor `{name}` never fires");
-        for phase in &round {
+        let fires = |block: &Block| block.repeat > 0 && !block.phases.is_empty();
+        assert!(rounds_per_sample > 0 && !round.is_empty() && round.iter().all(fires), "actor `{name}` never fires");
+        for phase in round.iter().flat_map(|block| &block.phases) {
             assert!(phase.repeat > 0 && phase.cycles > 0, "actor `{name}` has an empty phase");
             let sound = |take: &Take| take.need > 0 && take.consume <= take.need;
             assert!(phase.takes.iter().all(sound), "actor `{name}` takes unseen tokens");

@@ -84,6 +84,8 @@ impl Queue {
 
 #[derive(Clone, Debug)]
 struct ActorState {
+    block: usize,
+    pass: u64,
     phase: usize,
     fired: u64,
     round: u64,
@@ -142,7 +144,7 @@ impl TokenModel {
         Run {
             model: self,
             queues: self.edges.iter().map(queue).collect(),
-            actors: vec![ActorState { phase: 0, fired: 0, round: 0, ready: 1 }; self.actors.len()],
+            actors: vec![ActorState { block: 0, pass: 0, phase: 0, fired: 0, round: 0, ready: 1 }; self.actors.len()],
             spans: vec![Vec::new(); self.actors.len()],
             firings: vec![None; self.actors.len()],
             samples: 0,
@@ -230,11 +232,13 @@ impl Run<'_> {
         let last_round = self.samples * program.rounds_per_sample;
         let mut moved = false;
         while state.round < last_round {
-            let phase = &program.round[state.phase];
+            let block = &program.round[state.block];
+            let phase = &block.phases[state.phase];
             if phase.takes.iter().any(|take| self.queues[take.edge.0].held < take.need) {
                 break;
             }
-            let begins = state.round.is_multiple_of(program.rounds_per_sample) && state.phase == 0 && state.fired == 0;
+            let begins = state.round.is_multiple_of(program.rounds_per_sample)
+                && (state.block, state.pass, state.phase, state.fired) == (0, 0, 0, 0);
             if actor == 0 && begins {
                 state.ready = state.ready.max(due(self.samples - 1, self.pace));
             }
@@ -274,9 +278,17 @@ impl Run<'_> {
             if state.fired == phase.repeat {
                 state.fired = 0;
                 state.phase += 1;
-                if state.phase == program.round.len() {
+                if state.phase == block.phases.len() {
                     state.phase = 0;
-                    state.round += 1;
+                    state.pass += 1;
+                    if state.pass == block.repeat {
+                        state.pass = 0;
+                        state.block += 1;
+                        if state.block == program.round.len() {
+                            state.block = 0;
+                            state.round += 1;
+                        }
+                    }
                 }
             }
             moved = true;
@@ -290,7 +302,7 @@ impl Run<'_> {
             if state.round == self.samples * program.rounds_per_sample {
                 continue;
             }
-            let short = program.round[state.phase].takes.iter().find(|take| self.queues[take.edge.0].held < take.need);
+            let short = program.round[state.block].phases[state.phase].takes.iter().find(|take| self.queues[take.edge.0].held < take.need);
             if let Some(take) = short {
                 waiting.push(Waiting {
                     actor: program.name.clone(),

@@ -119,7 +119,10 @@ impl TokenModel {
     /// Cycles a sample of the slowest actor: no design is faster.
     pub fn bound(&self) -> u64 {
         let cycles = |(_, actor): (ActorId, &super::Actor)| {
-            actor.round.iter().map(|phase| phase.repeat * phase.cycles).sum::<u64>() * actor.rounds_per_sample
+            let block = |block: &super::Block| {
+                block.phases.iter().map(|phase| phase.repeat * phase.cycles).sum::<u64>() * block.repeat
+            };
+            actor.round.iter().map(block).sum::<u64>() * actor.rounds_per_sample
         };
         self.actors().map(cycles).max().unwrap_or(0)
     }

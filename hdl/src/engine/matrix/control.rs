@@ -1,6 +1,7 @@
 //! Fold control of the matrix engine: replay addresses, fold counters, credits.
 
 use super::MatrixSpec;
+use crate::engine::results::CreditGate;
 use crate::stream::bits_for;
 use crate::typed::{bit, uint, Expr, HdlError, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
@@ -10,16 +11,14 @@ use std::sync::Arc;
 pub(crate) struct ControlSpec<'a> {
     /// The engine.
     pub matrix: &'a MatrixSpec,
-    /// Elements an output beat.
-    pub lanes: usize,
-    /// Entries of the FIFO behind it.
-    pub fifo_depth: usize,
+    /// Room for its results.
+    pub gate: CreditGate<'a>,
 }
 
 /// A counter that runs from 0 to `count - 1` and wraps.
-struct Wrapping {
-    value: Signal,
-    at_last: Expr,
+pub(crate) struct Wrapping {
+    pub value: Signal,
+    pub at_last: Expr,
 }
 
 impl ControlSpec<'_> {
@@ -42,22 +41,18 @@ impl ControlSpec<'_> {
         let matrix = self.matrix;
         let (groups, folds, depth) = (matrix.groups(), matrix.folds(), matrix.replay_depth());
         let mut m = ModuleBuilder::new(format!(
-            "fold_control_m{}_pe{}_f{folds}_h{}_l{}_d{}",
+            "fold_control_m{}_pe{}_f{folds}_h{}_{}",
             matrix.outputs,
             matrix.pe,
             matrix.hops(),
-            self.lanes,
-            self.fifo_depth
+            self.gate.suffix()
         ));
         m.comment(format!("Starts folds: {groups} groups of {folds} folds a pixel, replayed from {depth} entries."));
         m.comment("A fold starts unless its input is missing or, at the start of a group, the");
-        m.comment(format!(
-            "group's output beats of {} elements have no room in the FIFO of {}.",
-            self.lanes, self.fifo_depth
-        ));
+        m.comment(format!("group's output beats of {} elements have no room behind the stage.", self.gate.lanes));
         let in_valid = m.input("in_valid", bit());
         let in_ready = m.output("in_ready", bit());
-        let credit = m.input("credit", bit());
+        let returned = credit_inputs(&mut m, self.gate.depths.len());
 
         let replay_type = uint(self.replay_address_bits());
         let fold = counter(&mut m, "fold", folds);
@@ -78,23 +73,13 @@ impl ControlSpec<'_> {
         m.assign(in_ready, room.expr());
         let write = m.let_("write_beat", in_valid.expr().and(room.expr()));
 
-        let need = self.need(&mut m, &last_group);
-        let credit_type = uint(bits_for(self.fifo_depth as u64).max(need.bits));
-        let credits = m.register("credits", credit_type);
-        m.reset(credits, self.fifo_depth as u64);
-        let wanted = m.let_("wanted_credits", need.amount.extend(credit_type.width));
-        let funded = credits.expr().ge(wanted.expr());
+        let gate = self.gate.build(&mut m, &returned, &last_group.expr());
         let supplied = first_group.expr().not().or(present.expr().ne(&zero));
-        let issue = m.let_("issue_fold", supplied.and(first_fold.expr().not().or(&funded)));
+        let issue = m.let_("issue_fold", supplied.and(first_fold.expr().not().or(&gate.funded)));
 
         let starts = m.let_("starts_group", issue.expr().and(first_fold.expr()));
         let ends = m.let_("ends_group", issue.expr().and(last_fold.expr()));
-        let spent = Expr::mux(starts.expr(), wanted.expr(), Expr::lit(credit_type, 0));
-        let earned = credit.expr().extend(credit_type.width);
-        m.clock(credits, credits.expr().sub(&spent).add(&earned));
-        if let Some(left) = need.left {
-            m.clock_if(left.register, starts.expr(), left.next);
-        }
+        gate.spend(&mut m, &starts.expr());
 
         let reads = m.let_("reads_new", issue.expr().and(first_group.expr()));
         up_down(&mut m, present, write, reads);
@@ -146,53 +131,19 @@ impl ControlSpec<'_> {
         }
         m.build()
     }
-
-    /// Output beats that the present group completes.
-    fn need(&self, m: &mut ModuleBuilder, last_group: &Signal) -> Need {
-        let matrix = self.matrix;
-        let lanes = self.lanes;
-        let rest = matrix.outputs - (matrix.groups() - 1) * matrix.pe;
-        let most = (lanes - 1 + matrix.pe).div_ceil(lanes) as u64;
-        let bits = bits_for(most);
-        let beats = |count: usize| Expr::lit(uint(bits), count as i64);
-        if matrix.pe.is_multiple_of(lanes) || matrix.groups() == 1 {
-            let (usual, last) = (matrix.pe / lanes, rest.div_ceil(lanes));
-            let amount = match usual == last || matrix.groups() == 1 {
-                true => beats(last),
-                false => Expr::mux(last_group.expr(), beats(last), beats(usual)),
-            };
-            return Need { amount, bits, left: None };
-        }
-        // Elements of earlier groups of the pixel that have not filled a beat.
-        let left_type = uint(bits_for(2 * lanes as u64 - 1));
-        let left = m.register("left_over", left_type);
-        m.reset(left, 0);
-        let elements = |count: usize| Expr::lit(left_type, count as i64);
-        let sum = m.let_("left_and_new", left.expr().add(elements(matrix.pe % lanes)));
-        let fills = m.let_("fills_a_beat", sum.expr().ge(elements(lanes)));
-        let base = matrix.pe / lanes;
-        let usual = Expr::mux(fills.expr(), beats(base + 1), beats(base));
-        let held = (matrix.groups() - 1) * matrix.pe % lanes;
-        let last = beats((held + rest).div_ceil(lanes));
-        let wrapped = Expr::mux(fills.expr(), sum.expr().sub(elements(lanes)), sum.expr());
-        let next = Expr::mux(last_group.expr(), elements(0), &wrapped);
-        let amount = Expr::mux(last_group.expr(), &last, &usual);
-        Need { amount, bits, left: Some(LeftOver { register: left, next }) }
-    }
 }
 
-struct Need {
-    amount: Expr,
-    bits: u32,
-    left: Option<LeftOver>,
+/// The inputs that tell when a beat is taken from each FIFO behind a stage: `credit`, `credit_1` ...
+pub(crate) fn credit_inputs(m: &mut ModuleBuilder, count: usize) -> Vec<Expr> {
+    (0..count).map(|index| m.input(credit_name(index), bit()).expr()).collect()
 }
 
-struct LeftOver {
-    register: Signal,
-    next: Expr,
+/// Name of the credit input of a FIFO.
+pub(crate) fn credit_name(index: usize) -> String {
+    if index == 0 { "credit".to_string() } else { format!("credit_{index}") }
 }
 
-fn counter(m: &mut ModuleBuilder, name: &str, count: usize) -> Wrapping {
+pub(crate) fn counter(m: &mut ModuleBuilder, name: &str, count: usize) -> Wrapping {
     let ty = uint(bits_for(count as u64 - 1));
     let value = m.register(name, ty);
     m.reset(value, 0);
@@ -203,11 +154,11 @@ fn counter(m: &mut ModuleBuilder, name: &str, count: usize) -> Wrapping {
     Wrapping { value, at_last }
 }
 
-fn is_zero(counter: &Wrapping) -> Expr {
+pub(crate) fn is_zero(counter: &Wrapping) -> Expr {
     counter.value.expr().eq(Expr::lit(counter.value.ty(), 0))
 }
 
-fn advance(m: &mut ModuleBuilder, counter: &Wrapping, enable: Expr) {
+pub(crate) fn advance(m: &mut ModuleBuilder, counter: &Wrapping, enable: Expr) {
     let ty = counter.value.ty();
     let up = counter.value.expr().add(Expr::lit(ty, 1));
     m.clock_if(counter.value, enable, Expr::mux(&counter.at_last, Expr::lit(ty, 0), &up));

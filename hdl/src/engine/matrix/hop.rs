@@ -10,8 +10,9 @@ impl MatrixSpec {
     /// Hop `index` of the chain: stores its lanes of each input beat, multiplies them with the
     /// weights of every PE and adds the sums to those that come from the hop before.
     ///
-    /// Ports: `write`, `write_address`, `write_data`, `read_address`, `weights`, `sums_in`,
-    /// `sums_out` (PE partial sums of the accumulators' width, the first PE low).
+    /// Ports: `write`, `write_address`, `write_data`, `read_address`, `padding` (where the window has any:
+    /// the word at the address is padding), `weights`, `sums_in`, `sums_out` (PE partial sums of the
+    /// accumulators' width, the first PE low).
     ///
     /// # Errors
     /// If the module breaks a guarantee of the typed layer: our bug.
@@ -20,12 +21,13 @@ impl MatrixSpec {
         let (input_bits, weight_bits) = (self.input.bits(), self.weight.bits());
         let depth = self.replay_depth();
         let mut m = ModuleBuilder::new(format!(
-            "mac_hop_pe{}_lanes{lanes}_{}x{}_acc{}_depth{depth}_level{}",
+            "mac_hop_pe{}_lanes{lanes}_{}x{}_acc{}_depth{depth}_level{}{}",
             self.pe,
             self.input,
             self.weight,
             self.accumulator_bits,
-            self.tree_levels()
+            self.tree_levels(),
+            if self.masks() { format!("_pad{}", self.input.encode(self.padding)) } else { String::new() }
         ));
         m.comment(format!(
             "One hop of the systolic chain: {} PE x {lanes} lanes, {} by {}.",
@@ -37,6 +39,7 @@ impl MatrixSpec {
         let write_address = m.input("write_address", address_type);
         let write_data = m.input("write_data", uint(lanes as u32 * input_bits));
         let read_address = m.input("read_address", address_type);
+        let padding = self.masks().then(|| m.input("padding", bit()));
         let weights = m.input("weights", uint((self.pe * lanes) as u32 * weight_bits));
         let sums_type = uint(self.pe as u32 * self.accumulator_bits);
         let sums_in = m.input("sums_in", sums_type);
@@ -50,7 +53,17 @@ impl MatrixSpec {
         let bank =
             m.memory(MemorySpec { name: "bank".into(), width: lanes as u32 * input_bits, depth, style, init: None });
         m.write_port(bank, write.expr(), write_address.expr(), write_data.expr());
-        let mut inputs = m.read_port(bank, "bank_read", read_address.expr(), None);
+        let read = m.read_port(bank, "bank_read", read_address.expr(), None);
+        let mut inputs = match padding {
+            None => read,
+            Some(padding) => {
+                let read_padding = m.register("bank_read_padding", bit());
+                m.clock(read_padding, padding.expr());
+                let lane = Expr::lit(uint(input_bits), self.input.encode(self.padding));
+                let zero_points = Expr::concat(&vec![lane; lanes]);
+                m.let_("masked", Expr::mux(read_padding.expr(), zero_points, read.expr()))
+            }
+        };
         for stage in 1..self.cells.memory_read_latency {
             let register = m.register(format!("inputs_{stage}"), inputs.ty());
             m.clock(register, inputs.expr());
@@ -73,6 +86,11 @@ impl MatrixSpec {
         m.build()
     }
 
+    /// Whether hops mask padding.
+    pub(crate) fn masks(&self) -> bool {
+        self.window.is_some_and(|window| window.reads_padding())
+    }
+
     /// The registered product of one lane.
     fn product(
         &self,
@@ -86,16 +104,7 @@ impl MatrixSpec {
         let (input_bits, weight_bits) = (self.input.bits(), self.weight.bits());
         let x = inputs.expr().slice(lane as u32 * input_bits, input_bits);
         let w = weights.expr().slice((pe * lanes + lane) as u32 * weight_bits, weight_bits);
-        let value = match self.product_kind() {
-            ProductKind::Xnor => x.xor(&w).not(),
-            ProductKind::Multiply => signed_value(&x, self.input).mul(signed_value(&w, self.weight)),
-            ProductKind::SignedWeight => {
-                let weight = signed_value(&w, self.weight);
-                let wide = weight.extend(weight.ty().width + 1);
-                Expr::mux(&x, &wide, wide.neg())
-            }
-            ProductKind::AddSubtract => self.select_multiple(&signed_value(&x, self.input), &w),
-        };
+        let value = product_value(self.input, self.weight, &x, &w);
         let name = format!("product_{pe}_{lane}");
         let mut product = m.register(name.clone(), value.ty());
         m.clock(product, value);
@@ -105,30 +114,6 @@ impl MatrixSpec {
             product = later;
         }
         product
-    }
-
-    /// `x` times a weight of at most 2 bits, without a multiplier.
-    fn select_multiple(&self, x: &Expr, w: &Expr) -> Expr {
-        let width = x.ty().width + 2;
-        let plus = x.extend(width);
-        let minus = plus.neg();
-        let zero = Expr::lit(plus.ty(), 0);
-        match self.weight {
-            IntType::Bipolar => Expr::mux(w, &plus, &minus),
-            IntType::Signed(1) => Expr::mux(w, &minus, &zero),
-            IntType::Unsigned(1) => Expr::mux(w, &plus, &zero),
-            IntType::Signed(_) => {
-                let twice_minus = minus.shl_const(1);
-                let negative = Expr::mux(w.bit(0), &minus, &twice_minus);
-                Expr::mux(w.bit(1), &negative, Expr::mux(w.bit(0), &plus, &zero))
-            }
-            IntType::Unsigned(_) => {
-                let twice = plus.shl_const(1);
-                let triple = plus.add(&twice);
-                let high = Expr::mux(w.bit(0), &triple, &twice);
-                Expr::mux(w.bit(1), &high, Expr::mux(w.bit(0), &plus, &zero))
-            }
-        }
     }
 
     /// Sums the products of one PE, a register after each addition; every hop has the tree of a
@@ -189,8 +174,46 @@ impl MatrixSpec {
     }
 }
 
+/// The product of a stored input and a stored weight: for XNOR, whether they agree.
+pub(crate) fn product_value(input: IntType, weight: IntType, x: &Expr, w: &Expr) -> Expr {
+    match ProductKind::of(input, weight) {
+        ProductKind::Xnor => x.xor(w).not(),
+        ProductKind::Multiply => signed_value(x, input).mul(signed_value(w, weight)),
+        ProductKind::SignedWeight => {
+            let weight = signed_value(w, weight);
+            let wide = weight.extend(weight.ty().width + 1);
+            Expr::mux(x, &wide, wide.neg())
+        }
+        ProductKind::AddSubtract => select_multiple(weight, &signed_value(x, input), w),
+    }
+}
+
+/// `x` times a weight of at most 2 bits, without a multiplier.
+fn select_multiple(weight: IntType, x: &Expr, w: &Expr) -> Expr {
+    let width = x.ty().width + 2;
+    let plus = x.extend(width);
+    let minus = plus.neg();
+    let zero = Expr::lit(plus.ty(), 0);
+    match weight {
+        IntType::Bipolar => Expr::mux(w, &plus, &minus),
+        IntType::Signed(1) => Expr::mux(w, &minus, &zero),
+        IntType::Unsigned(1) => Expr::mux(w, &plus, &zero),
+        IntType::Signed(_) => {
+            let twice_minus = minus.shl_const(1);
+            let negative = Expr::mux(w.bit(0), &minus, &twice_minus);
+            Expr::mux(w.bit(1), &negative, Expr::mux(w.bit(0), &plus, &zero))
+        }
+        IntType::Unsigned(_) => {
+            let twice = plus.shl_const(1);
+            let triple = plus.add(&twice);
+            let high = Expr::mux(w.bit(0), &triple, &twice);
+            Expr::mux(w.bit(1), &high, Expr::mux(w.bit(0), &plus, &zero))
+        }
+    }
+}
+
 /// The stored bits of a number as a signed value: an unsigned one gains a bit.
-fn signed_value(stored: &Expr, ty: IntType) -> Expr {
+pub(crate) fn signed_value(stored: &Expr, ty: IntType) -> Expr {
     match ty {
         IntType::Signed(_) => stored.as_signed(),
         IntType::Unsigned(bits) => stored.extend(bits + 1).as_signed(),
@@ -202,7 +225,7 @@ fn signed_value(stored: &Expr, ty: IntType) -> Expr {
 }
 
 /// Extends or truncates; truncation only drops bits above the accumulator's width, which wraps.
-fn resize(value: &Expr, width: u32) -> Expr {
+pub(crate) fn resize(value: &Expr, width: u32) -> Expr {
     match value.ty().width.cmp(&width) {
         std::cmp::Ordering::Less => value.extend(width),
         std::cmp::Ordering::Equal => value.clone(),

@@ -3,13 +3,15 @@
 mod control;
 mod hop;
 
-pub(crate) use control::{delay, ControlSpec};
+pub(crate) use hop::{product_value, resize, signed_value};
+pub(crate) use control::{advance, counter, credit_inputs, credit_name, delay, is_zero, ControlSpec, Wrapping};
 
+use super::results::{credit_takes, Results};
+use super::window::{FoldOrder, WindowSpec};
 use crate::cells::Cells;
-use crate::stream::regroup::Elements;
-use crate::stream::StreamEnd;
+use crate::stream::BeatSource;
 use crate::timing::{EdgeId, Give, Phase, Take, TokenModel};
-use systole_arith::IntType;
+use systole_arith::{IntType, Window};
 
 /// How one lane multiplies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +24,27 @@ pub enum ProductKind {
     SignedWeight,
     /// Agreement of two bits: bipolar inputs and weights; the accumulator counts agreements.
     Xnor,
+}
+
+impl ProductKind {
+    /// How an input and a weight are multiplied.
+    pub fn of(input: IntType, weight: IntType) -> Self {
+        match (input, weight) {
+            (IntType::Bipolar, IntType::Bipolar) => ProductKind::Xnor,
+            (IntType::Bipolar, _) => ProductKind::SignedWeight,
+            (_, weight) if weight.bits() <= 2 => ProductKind::AddSubtract,
+            _ => ProductKind::Multiply,
+        }
+    }
+
+    /// Whether some weight multiplies to nothing, whatever the input.
+    pub fn has_zero(self, weight: IntType) -> bool {
+        match self {
+            ProductKind::Xnor => false,
+            ProductKind::AddSubtract => weight != IntType::Bipolar,
+            ProductKind::Multiply | ProductKind::SignedWeight => true,
+        }
+    }
 }
 
 /// A matrix product `raw[m] = sum over c of x[c] * w[m][c]` on every pixel of a stream, folded.
@@ -41,14 +64,23 @@ pub enum ProductKind {
 ///
 /// *Folding*: PE need not divide `outputs`, nor SIMD `inputs`; idle lanes multiply by 0.
 ///
+/// *Windows*: with a [`Window`] the sum runs over its taps as well, `w[m][tap * C + c]`. The replay buffer is then
+/// a line buffer: each of `tap_lanes` taps read at once has hops of its own, with a copy of the lines.
+///
 /// *Timing*: a fold starts in every cycle unless the input is missing (only in the first group of
 /// a pixel) or the results have no room (only at the start of a group), across pixels and samples:
-/// the buffer holds two pixels. Interval: ceil(M/PE) * ceil(C/SIMD) a pixel. No global enable.
+/// the buffer holds two pixels. Interval: ceil(M/PE) * ceil(T/t) * ceil(C/SIMD) a pixel. No global enable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatrixSpec {
-    /// Pixels a sample.
+    /// Output pixels a sample.
     pub pixels: usize,
-    /// Input channels C.
+    /// The window over the input; none where every pixel is a sum of its own.
+    pub window: Option<Window>,
+    /// Stored input that padding reads.
+    pub padding: i64,
+    /// Taps multiplied in parallel: 1 without a window.
+    pub tap_lanes: usize,
+    /// Input channels C of a pixel.
     pub inputs: usize,
     /// Output channels M.
     pub outputs: usize,
@@ -72,9 +104,57 @@ impl MatrixSpec {
         self.outputs.div_ceil(self.pe)
     }
 
-    /// Cycles a group: ceil(C / SIMD).
-    pub fn folds(&self) -> usize {
+    /// Taps of the window T; 1 without one.
+    pub fn taps(&self) -> usize {
+        self.window.map_or(1, |window| window.taps())
+    }
+
+    /// Words of an input pixel: ceil(C / SIMD).
+    pub fn words(&self) -> usize {
         self.inputs.div_ceil(self.simd)
+    }
+
+    /// Cycles a group: ceil(T / t) * ceil(C / SIMD).
+    pub fn folds(&self) -> usize {
+        self.taps().div_ceil(self.tap_lanes) * self.words()
+    }
+
+    /// The walk through the line buffer; none without a window.
+    pub fn line_buffer(&self) -> Option<WindowSpec> {
+        self.window.map(|window| WindowSpec {
+            window,
+            words: self.words(),
+            tap_lanes: self.tap_lanes,
+            order: FoldOrder::Matrix { groups: self.groups() },
+            read_span: self.hops() as u64,
+        })
+    }
+
+    /// Input pixels a sample.
+    pub fn input_pixels(&self) -> usize {
+        self.window.map_or(self.pixels, |window| window.input_pixels())
+    }
+
+    /// Cycles a sample: the folds, or the input's words where they take longer.
+    pub fn cycles(&self) -> u64 {
+        self.busy_cycles().max((self.input_pixels() * self.words()) as u64)
+    }
+
+    /// Cycles a sample in which a fold starts.
+    pub fn busy_cycles(&self) -> u64 {
+        self.pixels as u64 * self.cycles_per_pixel()
+    }
+
+    /// What the engine hands on.
+    pub fn results(&self) -> Results {
+        Results {
+            pixels: self.pixels,
+            channels: self.outputs,
+            pe: self.pe,
+            bits: self.accumulator_bits,
+            spacing: self.folds() as u64,
+            idle_is_dirty: self.idle_rows_are_dirty(),
+        }
     }
 
     /// Cycles a pixel in which a fold starts.
@@ -84,17 +164,12 @@ impl MatrixSpec {
 
     /// Multiply-accumulate lanes.
     pub fn multipliers(&self) -> u64 {
-        (self.pe * self.simd) as u64
+        (self.pe * self.simd * self.tap_lanes) as u64
     }
 
     /// How a lane multiplies.
     pub fn product_kind(&self) -> ProductKind {
-        match (self.input, self.weight) {
-            (IntType::Bipolar, IntType::Bipolar) => ProductKind::Xnor,
-            (IntType::Bipolar, _) => ProductKind::SignedWeight,
-            (_, weight) if weight.bits() <= 2 => ProductKind::AddSubtract,
-            _ => ProductKind::Multiply,
-        }
+        ProductKind::of(self.input, self.weight)
     }
 
     /// Whether array rows beyond the last output channel hold other than 0 in the last group.
@@ -108,6 +183,14 @@ impl MatrixSpec {
             }
     }
 
+    /// Whether idle lanes add nothing. Weights that have no 0 need idle inputs of 0, which idle taps and
+    /// the idle lanes of padding are not: tap lanes must divide the taps then, and SIMD the channels.
+    pub fn idle_lanes_are_silent(&self) -> bool {
+        let has_zero = self.product_kind().has_zero(self.weight);
+        let whole_words = self.inputs.is_multiple_of(self.simd) || !self.masks();
+        has_zero || (self.taps().is_multiple_of(self.tap_lanes) && whole_words)
+    }
+
     /// Lanes of a full hop.
     pub fn hop_lanes(&self) -> usize {
         match self.product_kind() {
@@ -117,14 +200,24 @@ impl MatrixSpec {
         .min(self.simd)
     }
 
-    /// Hops of the chain.
-    pub fn hops(&self) -> usize {
+    /// Hops that share a tap: ceil(SIMD / lanes of a hop).
+    fn hops_of_tap(&self) -> usize {
         self.simd.div_ceil(self.hop_lanes())
     }
 
-    /// Lanes of hop `h`: the last may be narrower.
+    /// Hops of the chain: those of the first tap lane, then those of the next.
+    pub fn hops(&self) -> usize {
+        self.hops_of_tap() * self.tap_lanes
+    }
+
+    /// Tap lane of a hop, and the first of its SIMD lanes.
+    pub fn place_of_hop(&self, hop: usize) -> (usize, usize) {
+        (hop / self.hops_of_tap(), hop % self.hops_of_tap() * self.hop_lanes())
+    }
+
+    /// Lanes of hop `h`: the last of a tap may be narrower.
     pub fn lanes_of_hop(&self, hop: usize) -> usize {
-        self.hop_lanes().min(self.simd - hop * self.hop_lanes())
+        self.hop_lanes().min(self.simd - self.place_of_hop(hop).1)
     }
 
     /// Registered levels of the adder tree in a hop.
@@ -132,16 +225,19 @@ impl MatrixSpec {
         u64::from(usize::BITS - (self.hop_lanes() - 1).leading_zeros())
     }
 
-    /// Entries of the replay buffer: two pixels (two entries where nothing is replayed), and those
-    /// that the last hop has yet to read.
+    /// Entries of the line buffer, or of the replay buffer: two pixels (two entries where nothing is
+    /// replayed), and those that the last hop has yet to read.
     pub fn replay_depth(&self) -> usize {
+        if let Some(lines) = self.line_buffer() {
+            return lines.depth();
+        }
         let held = if self.groups() == 1 { 1 } else { self.folds() };
         2 * held + self.hops() - 1
     }
 
-    /// Bits of the replay buffer.
+    /// Bits of the replay or line buffer, with its copies.
     pub fn replay_bits(&self) -> u64 {
-        (self.replay_depth() * self.simd) as u64 * u64::from(self.input.bits())
+        (self.replay_depth() * self.simd * self.tap_lanes) as u64 * u64::from(self.input.bits())
     }
 
     /// Bits of the weights as stored, idle lanes included.
@@ -152,28 +248,31 @@ impl MatrixSpec {
     /// Clock edges from the last fold of a group to the one at which its PE results can be taken.
     pub fn latency(&self) -> u64 {
         let tree = self.cells.memory_read_latency + self.cells.multiplier_latency + self.tree_levels();
+        let address = if self.window.is_some() { WindowSpec::ADDRESS_LATENCY } else { 0 };
         // One edge for each hop, one for the accumulator; the results are taken at the next.
-        tree + self.hops() as u64 + 1
+        address + tree + self.hops() as u64 + 1
     }
 
     /// Weight memory of hop `h`: `[fold address][PE * lanes]` with PE outermost, the first lane in
-    /// the low bits. `weights` is `[M][C]`.
+    /// the low bits. `weights` is `[M][T * C]`.
     pub fn weight_words(&self, hop: usize, weights: &dyn Fn(usize, usize) -> i64) -> Vec<num_bigint::BigUint> {
         let bits = self.weight.bits() as usize;
         let lanes = self.lanes_of_hop(hop);
         // The word of an idle lane: multiplies to nothing. An idle XNOR lane has input 0.
         let idle = if self.product_kind() == ProductKind::Xnor { 1u64 } else { 0 };
+        let (tap_lane, first_lane) = self.place_of_hop(hop);
         let mut words = Vec::with_capacity(self.groups() * self.folds());
         for group in 0..self.groups() {
             for fold in 0..self.folds() {
+                let tap = fold / self.words() * self.tap_lanes + tap_lane;
                 let mut digits = vec![0u32; (self.pe * lanes * bits).div_ceil(32)];
                 for pe in 0..self.pe {
                     for lane in 0..lanes {
                         let output = group * self.pe + pe;
-                        let within = hop * self.hop_lanes() + lane;
-                        let input = fold * self.simd + within;
-                        let stored = match output < self.outputs && input < self.inputs {
-                            true => self.weight.encode(weights(output, input)),
+                        let channel = fold % self.words() * self.simd + first_lane + lane;
+                        let used = output < self.outputs && channel < self.inputs && tap < self.taps();
+                        let stored = match used {
+                            true => self.weight.encode(weights(output, tap * self.inputs + channel)),
                             false => idle,
                         };
                         let at = (pe * lanes + lane) * bits;
@@ -188,35 +287,35 @@ impl MatrixSpec {
         words
     }
 
-    /// Timing: from a stream of SIMD lanes (or the elements of a regrouping block in front) to
-    /// groups of PE results on the returned edge. `credits` is where the room for output beats
-    /// comes from, and `beats[g]` how many of them group `g` completes.
-    pub(crate) fn add_to(&self, model: &mut TokenModel, input: MatrixInput, credits: EdgeId, beats: &[u64]) -> EdgeId {
+    /// Timing: from words of SIMD lanes to groups of PE results on the returned edge. `credits`: room for
+    /// output beats in each FIFO behind; `beats[g]`: how many of them group g completes.
+    pub(crate) fn add_to(
+        &self,
+        model: &mut TokenModel,
+        source: &BeatSource,
+        credits: &[EdgeId],
+        beats: &[u64],
+    ) -> EdgeId {
+        if let Some(lines) = self.line_buffer() {
+            return lines.add_to(model, source, credits, beats, self.latency());
+        }
         let (groups, folds) = (self.groups() as u64, self.folds() as u64);
         let present = model.edge("replay entries", 0);
         let space = model.edge("replay space", self.replay_depth() as u64);
         let results = model.edge("group results", 0);
-        let take_space = Take { edge: space, need: 1, consume: 1 };
         let give_present = Give { edge: present, count: 1, delay: 1, stride: 0 };
-        match input {
-            MatrixInput::Stream(end) => {
-                let phase = Phase {
-                    repeat: folds,
-                    takes: vec![Take { edge: end.data, need: 1, consume: 1 }, take_space],
-                    gives: vec![Give { edge: end.space, count: 1, delay: end.space_delay, stride: 0 }, give_present],
-                    cycles: 1,
-                };
-                model.actor("replay write", vec![phase], self.pixels as u64);
-            }
-            MatrixInput::Regrouped { block, elements, rounds_per_sample } => {
-                block.give_from(model, elements, rounds_per_sample, &[take_space], &[give_present]);
-            }
-        }
+        let phase = Phase {
+            repeat: folds,
+            takes: vec![source.take, Take { edge: space, need: 1, consume: 1 }],
+            gives: source.give.into_iter().chain([give_present]).collect(),
+            cycles: 1,
+        };
+        model.actor("replay write", vec![phase], self.pixels as u64);
         let free_delay = self.hops() as u64;
         let fold = |first: bool, last_fold: bool| {
             let mut takes = vec![Take { edge: present, need: 1, consume: 1 }];
-            if first && beats[0] > 0 {
-                takes.push(Take { edge: credits, need: beats[0], consume: beats[0] });
+            if first {
+                takes.extend(credit_takes(credits, beats[0]));
             }
             let mut gives = Vec::new();
             if groups == 1 {
@@ -236,34 +335,17 @@ impl MatrixSpec {
             round.push(fold(false, true));
         }
         for group in 1..groups {
-            let mut takes = Vec::new();
-            if beats[group as usize] > 0 {
-                let count = beats[group as usize];
-                takes.push(Take { edge: credits, need: count, consume: count });
-            }
+            let takes: Vec<Take> = credit_takes(credits, beats[group as usize]).collect();
             let mut gives = vec![Give { edge: results, count: 1, delay: folds - 1 + self.latency(), stride: 0 }];
             if group == groups - 1 {
                 gives.push(Give { edge: space, count: folds, delay: free_delay, stride: 1 });
             }
-            round.push(Phase { repeat: 1, takes, gives, cycles: folds });
+            match round.last_mut() {
+                Some(last) if group > 1 && last.takes == takes && last.gives == gives => last.repeat += 1,
+                _ => round.push(Phase { repeat: 1, takes, gives, cycles: folds }),
+            }
         }
         model.actor("fold issue", round, self.pixels as u64);
         results
     }
-}
-
-/// What stands in front of the replay buffer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum MatrixInput<'a> {
-    /// A stream of SIMD lanes.
-    Stream(StreamEnd),
-    /// A regrouping block, of which this is the offering side.
-    Regrouped {
-        /// The block.
-        block: &'a crate::stream::RegroupSpec,
-        /// What it holds.
-        elements: Elements,
-        /// Its rounds a sample.
-        rounds_per_sample: u64,
-    },
 }

@@ -1,0 +1,294 @@
+//! The engine of each operator before it is folded, and the form of its requantizer.
+
+use crate::quant::{Conv, Dense, Depthwise, Join, Map, Pad, Pool, PoolKind, QuantError, QuantOp, QuantTensor};
+use std::sync::Arc;
+use systole_arith::hardware::{pivots, Linear, Lookup};
+use systole_arith::{Formula, Requantizer, Window};
+use systole_hdl::cells::Cells;
+use systole_hdl::engine::{
+    pool_bits, ConcatEngine, Engine, JoinEngine, JoinOperand, MatrixEngine, MatrixSpec, PassEngine, ReduceEngine,
+    Reduction, VectorEngine, VectorOp, VectorSpec,
+};
+
+/// What a stage is made of, before folding.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Operator, for reports.
+    pub op: &'static str,
+    /// The engine; one of everything.
+    pub engine: Engine,
+    /// What its requantizer computes.
+    pub form: Requantizer,
+    /// Channels of the requantizer: a pixel's, or a whole sample's where pixels differ.
+    pub channels: usize,
+    /// Products of the dense loop nest a sample.
+    pub macs: u64,
+    /// One line on the layer, for the emitted module.
+    pub description: String,
+}
+
+/// Everything an operator's plan is made from.
+pub struct Site<'q> {
+    /// Name of the stage.
+    pub name: &'q str,
+    /// Its operands.
+    pub inputs: Vec<&'q QuantTensor>,
+    /// Its result.
+    pub output: &'q QuantTensor,
+    /// Technology.
+    pub cells: Cells,
+}
+
+impl Plan {
+    /// The plan of an operator; none for a reshape, which needs no hardware.
+    ///
+    /// # Errors
+    /// If its accumulators are too wide, or no hardware form is exact.
+    pub fn of(op: &QuantOp, site: &Site<'_>) -> Result<Option<Plan>, QuantError> {
+        match (op, site.inputs.as_slice()) {
+            (QuantOp::Reshape, _) => Ok(None),
+            (QuantOp::Dense(product), [input]) => site.matrix("dense", None, product, input, 1),
+            (QuantOp::Conv(Conv { window, groups, product }), [input]) => {
+                let seen = crate::quant::padded(window, product.input_zero_point, input);
+                let window = (!window.is_pointwise()).then_some(*window);
+                site.matrix("conv", window, product, &seen, *groups)
+            }
+            (QuantOp::Depthwise(conv), [input]) => site.depthwise(conv, input),
+            (QuantOp::Pool(pool), [input]) => site.pool(pool, input),
+            (QuantOp::Pad(pad), [input]) => site.pad(pad, input),
+            (QuantOp::Map(map), [input]) => site.map(map, input),
+            (QuantOp::Join(join), [left, right]) => site.join(join, left, right),
+            (QuantOp::Concat, inputs) => site.concat(inputs),
+            (op, inputs) => {
+                Err(QuantError::broken(site.name, format!("a {} has {} operands", op.name(), inputs.len())))
+            }
+        }
+
+    }
+
+    /// A stage that only hands its input on, to several readers.
+    pub fn fork(tensor: &QuantTensor) -> Plan {
+        Plan {
+            op: "fork",
+            engine: pass(tensor),
+            form: unchanged(tensor.channels()),
+            channels: tensor.channels(),
+            macs: 0,
+            description: format!("Hands `{}` on to its readers.", tensor.name),
+        }
+    }
+}
+
+/// The number itself.
+fn unchanged(channels: usize) -> Requantizer {
+    Requantizer::Linear(Linear { stride: 1, offsets: vec![0; channels] })
+}
+
+fn pass(tensor: &QuantTensor) -> Engine {
+    Engine::Pass(PassEngine {
+        pixels: tensor.pixels(),
+        channels: tensor.channels(),
+        lanes: 1,
+        element: tensor.element,
+    })
+}
+
+fn no_form(error: impl std::fmt::Display) -> QuantError {
+    QuantError::broken("requantization", error.to_string())
+}
+
+/// One channel's form for `channels` of them.
+fn repeated(form: &Requantizer, channels: usize) -> Requantizer {
+    form.select(&vec![0; channels])
+}
+
+impl Site<'_> {
+    fn plan(&self, op: &'static str, engine: Engine, form: Requantizer, description: String) -> Plan {
+        let channels = engine.results().channels;
+        Plan { op, engine, form, channels, macs: 0, description }
+    }
+
+    fn matrix(
+        &self,
+        op: &'static str,
+        window: Option<Window>,
+        product: &Dense,
+        input: &QuantTensor,
+        groups: usize,
+    ) -> Result<Option<Plan>, QuantError> {
+        let spec = MatrixSpec {
+            pixels: self.output.pixels(),
+            window,
+            padding: product.input_zero_point,
+            tap_lanes: 1,
+            inputs: input.channels(),
+            outputs: self.output.channels(),
+            pe: 1,
+            simd: 1,
+            input: input.element,
+            weight: product.weight_type,
+            accumulator_bits: product.raw_range(input)?.signed_bits(),
+            cells: self.cells,
+        };
+        let weights = Arc::new(product.weights.clone());
+        let (outputs, columns) = product.weights.dim();
+        let shape = match window {
+            Some(window) => format!("convolution {window}, {} to {outputs} channels", spec.inputs),
+            None => format!("{outputs} x {columns} matrix product on {} pixel(s)", spec.pixels),
+        };
+        let description =
+            format!("{shape}, {} by {}, to {}.", input.element, product.weight_type, self.output.element);
+        let macs = (spec.pixels * outputs * columns / groups.max(1)) as u64;
+        let engine = Engine::Matrix(MatrixEngine { name: self.name.to_string(), spec, weights });
+        Ok(Some(Plan { macs, ..self.plan(op, engine, product.hardware_form(input)?, description) }))
+    }
+
+    fn depthwise(&self, conv: &Depthwise, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let (input, product) = (conv.input(input), &conv.product);
+        let spec = VectorSpec {
+            window: conv.window,
+            padding: product.input_zero_point,
+            channels: self.output.channels(),
+            lanes: 1,
+            tap_lanes: 1,
+            input: input.element,
+            op: VectorOp::Multiply(product.weight_type),
+            accumulator_bits: product.raw_range(&input)?.signed_bits(),
+            cells: self.cells,
+        };
+        let description = format!(
+            "depthwise convolution {}, {} channels, {} by {}, to {}.",
+            conv.window, spec.channels, input.element, product.weight_type, self.output.element
+        );
+        let weights = Some(Arc::new(product.weights.clone()));
+        let macs = (conv.window.output_pixels() * product.weights.len()) as u64;
+        let engine = Engine::Vector(VectorEngine { name: self.name.to_string(), spec, weights });
+        Ok(Some(Plan { macs, ..self.plan("depthwise", engine, product.hardware_form(&input)?, description) }))
+    }
+
+    fn window(&self, op: VectorOp, window: Window, padding: i64, input: &QuantTensor) -> Engine {
+        let spec = VectorSpec {
+            window,
+            padding,
+            channels: input.channels(),
+            lanes: 1,
+            tap_lanes: 1,
+            input: input.element,
+            op,
+            accumulator_bits: pool_bits(input.element, op, window.taps()),
+            cells: self.cells,
+        };
+        Engine::Vector(VectorEngine { name: self.name.to_string(), spec, weights: None })
+    }
+
+    fn pool(&self, pool: &Pool, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let channels = input.channels();
+        let (taps, zero_point) = (pool.window.taps() as i64, pool.input_zero_point);
+        let whole = pool.window == Window::global(pool.window.input);
+        let (op, reduce) = match pool.kind {
+            PoolKind::Max => (VectorOp::Max, Reduction::Max),
+            PoolKind::Sum => (VectorOp::Sum, Reduction::Sum),
+        };
+        let padding = match pool.kind {
+            PoolKind::Max => input.element.range().lo,
+            PoolKind::Sum => zero_point,
+        };
+        if pool.window.reads_padding() && !input.element.contains(padding) {
+            return Err(QuantError::broken("pooling", format!("padding reads {padding}, which is no {}", input.element)));
+        }
+        let engine = match whole {
+            true => Engine::Reduce(ReduceEngine {
+                pixels: pool.window.input_pixels(),
+                channels,
+                lanes: 1,
+                element: input.element,
+                reduction: reduce,
+                accumulator_bits: reduce.bits(input.range, pool.window.input_pixels()),
+                cells: self.cells,
+            }),
+            false => self.window(op, pool.window, padding, input),
+        };
+        let name = match pool.kind {
+            PoolKind::Max => "max_pool",
+            PoolKind::Sum => "sum_pool",
+        };
+        let description = format!("{name} {}, {channels} channels, to {}.", pool.window, self.output.element);
+        // Padding adds the zero point: acc = raw - taps * zero point in every window.
+        let offset = -taps * zero_point;
+        let form = match (&pool.map, pool.kind, &pool.formula) {
+            (_, PoolKind::Max, _) => unchanged(channels),
+            (None, _, Formula::Identity { .. }) => {
+                Requantizer::Linear(Linear { stride: 1, offsets: vec![offset; channels] })
+            }
+            (None, ..) => return Err(QuantError::broken("requantization", "its exact map has not been derived")),
+            (Some(map), ..) => {
+                let offsets = vec![offset; map.channels.len()];
+                let raw = |domain: systole_arith::Range| systole_arith::Range::new(domain.lo - offset, domain.hi - offset);
+                let domains: Vec<_> = map.channels.iter().map(|channel| raw(channel.domain)).collect();
+                let raw = map.pull_back(1, &offsets, &domains).map_err(no_form)?;
+                let form = Requantizer::search(&raw, &pivots(1, &offsets)).map_err(no_form)?;
+                if pool.counts.len() == 1 {
+                    return Ok(Some(self.plan(name, engine, repeated(&form, channels), description)));
+                }
+                // Windows at the border divide by other numbers: each pixel has its own class.
+                let pixels = 0..pool.window.output_pixels();
+                let classes: Vec<usize> =
+                    pixels.flat_map(|pixel| std::iter::repeat_n(pool.class(pixel), channels)).collect();
+                let plan = self.plan(name, engine, form.select(&classes), description);
+                return Ok(Some(Plan { channels: classes.len(), ..plan }));
+            }
+        };
+        Ok(Some(self.plan(name, engine, form, description)))
+    }
+
+    fn pad(&self, pad: &Pad, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let engine = self.window(VectorOp::Max, pad.window, pad.value, input);
+        let description = format!("padding {} with {}.", pad.window, pad.value);
+        Ok(Some(self.plan("pad", engine, unchanged(input.channels()), description)))
+    }
+
+    fn map(&self, map: &Map, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let Some(table) = &map.table else {
+            return Err(QuantError::broken("requantization", "its exact table has not been derived"));
+        };
+        let form = Requantizer::Table(Lookup {
+            channels: input.channels(),
+            lowest: table.lowest,
+            values: table.values.clone(),
+        });
+        form.certify_table(table).map_err(no_form)?;
+        let description = format!("function of each element, {} to {}.", input.element, table.output);
+        Ok(Some(self.plan("map", pass(input), form, description)))
+    }
+
+    fn join(&self, join: &Join, left: &QuantTensor, right: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let Some(map) = &join.map else {
+            return Err(QuantError::broken("requantization", "its exact map has not been derived"));
+        };
+        let operand = |tensor: &QuantTensor| JoinOperand { element: tensor.element, range: tensor.range };
+        let engine = Engine::Join(JoinEngine {
+            name: self.name.to_string(),
+            pixels: left.pixels(),
+            channels: left.channels(),
+            lanes: 1,
+            left: operand(left),
+            right: operand(right),
+            combine: map.combine.clone(),
+            cells: self.cells,
+        });
+        let form = Requantizer::search(&map.step, &pivots(1, &[0])).map_err(no_form)?;
+        let description = format!("join of {} and {}, to {}.", left.element, right.element, self.output.element);
+        Ok(Some(self.plan("join", engine, repeated(&form, left.channels()), description)))
+    }
+
+    fn concat(&self, inputs: &[&QuantTensor]) -> Result<Option<Plan>, QuantError> {
+        let engine = Engine::Concat(ConcatEngine {
+            pixels: self.output.pixels(),
+            channels: inputs.iter().map(|tensor| tensor.channels()).collect(),
+            lanes: 1,
+            element: self.output.element,
+        });
+        let description = format!("concatenation of {} tensors.", inputs.len());
+        Ok(Some(self.plan("concat", engine, unchanged(self.output.channels()), description)))
+    }
+}

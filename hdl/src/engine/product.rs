@@ -1,0 +1,216 @@
+//! The matrix engine with its weights, as it stands in a stage.
+
+use super::matrix::{credit_name, delay, ControlSpec};
+use super::window::{WindowControl, WindowWires};
+use super::{Beats, CreditGate, EnginePort, MatrixSpec, Offered, WindowSpec};
+use crate::memory::RomSpec;
+use crate::stream::RegroupBuildError;
+use crate::typed::{bit, uint, Expr, ModuleBuilder, Signal};
+use std::sync::Arc;
+
+/// A matrix engine with its weight memories.
+#[derive(Clone, Debug)]
+pub struct MatrixEngine {
+    /// Name of the stage, which its weight memories take.
+    pub name: String,
+    /// The engine.
+    pub spec: MatrixSpec,
+    /// Weights, `[M][T * C]`.
+    pub weights: Arc<ndarray::Array2<i64>>,
+}
+
+/// Wires from the control to the chain.
+struct Control {
+    write: Signal,
+    write_address: Signal,
+    issue: Signal,
+    first: Signal,
+    last: Signal,
+    /// One a tap lane.
+    read_addresses: Vec<Signal>,
+    /// One a tap lane, where there is padding.
+    padding: Vec<Signal>,
+    weight_address: Signal,
+}
+
+impl MatrixEngine {
+    /// The stream it reads.
+    pub fn port(&self) -> EnginePort {
+        EnginePort {
+            pixels: self.spec.input_pixels(),
+            channels: self.spec.inputs,
+            lanes: self.spec.simd,
+            element_bits: self.spec.input.bits(),
+        }
+    }
+
+    pub(super) fn build(
+        &self,
+        m: &mut ModuleBuilder,
+        input: Offered,
+        gate: CreditGate<'_>,
+        returned: &[Expr],
+    ) -> Result<Beats, RegroupBuildError> {
+        let spec = &self.spec;
+        let lines = spec.line_buffer();
+        let control = match &lines {
+            None => self.dense_control(m, input, gate, returned)?,
+            Some(lines) => self.window_control(m, input, &WindowControl { spec: lines, gate }, returned)?,
+        };
+        let sums = self.hops(m, input.data, &control)?;
+        let address = if lines.is_some() { WindowSpec::ADDRESS_LATENCY } else { 0 };
+        let wait = (spec.latency() - address) as usize - 1;
+        let valid = delay(m, "sums_valid", control.issue, wait, true);
+        let first = delay(m, "sums_first", control.first, wait, false);
+        let last = delay(m, "sums_last", control.last, wait, false);
+        let results = Beats::wires(m, "results", spec.pe as u32 * spec.accumulator_bits);
+        m.instance(
+            "accumulators",
+            &spec.accumulator_module()?,
+            &[
+                ("valid", valid.expr()),
+                ("first", first.expr()),
+                ("last", last.expr()),
+                ("sums", sums.expr()),
+                ("out_valid", results.valid.expr()),
+                ("out_data", results.data.expr()),
+            ],
+        );
+        Ok(results)
+    }
+
+    fn dense_control(
+        &self,
+        m: &mut ModuleBuilder,
+        input: Offered,
+        gate: CreditGate<'_>,
+        returned: &[Expr],
+    ) -> Result<Control, RegroupBuildError> {
+        let control = ControlSpec { matrix: &self.spec, gate };
+        let (address, weight) = (control.replay_address_bits(), control.weight_address_bits());
+        let wires = Control::wires(m, 1, false, address, weight);
+        let mut ports = wires.ports(input, returned);
+        ports.push(("read_address".into(), wires.read_addresses[0].expr()));
+        instance(m, &control.module()?, ports);
+        Ok(wires)
+    }
+
+    fn window_control(
+        &self,
+        m: &mut ModuleBuilder,
+        input: Offered,
+        control: &WindowControl<'_>,
+        returned: &[Expr],
+    ) -> Result<Control, RegroupBuildError> {
+        let wires = Control::wires(m, self.spec.tap_lanes, self.spec.masks(), control.address_bits(), control.fold_bits());
+        let mut ports = wires.ports(input, returned);
+        let addresses = wires.read_addresses.iter().enumerate();
+        ports.extend(addresses.map(|(lane, signal)| (WindowWires::address(lane), signal.expr())));
+        let masks = wires.padding.iter().enumerate();
+        ports.extend(masks.map(|(lane, signal)| (WindowWires::mask(lane), signal.expr())));
+        instance(m, &control.module()?, ports);
+        Ok(wires)
+    }
+
+    /// The systolic chain and the weight memories beside it. Returns the last hop's sums.
+    fn hops(&self, m: &mut ModuleBuilder, data: Signal, control: &Control) -> Result<Signal, RegroupBuildError> {
+        let spec = &self.spec;
+        let sums_type = uint(spec.pe as u32 * spec.accumulator_bits);
+        let input_bits = spec.input.bits();
+        let mut read_addresses = control.read_addresses.clone();
+        let mut padding = control.padding.clone();
+        let mut weight_address = control.weight_address;
+        let mut sums: Option<Signal> = None;
+        for hop in 0..spec.hops() {
+            let (tap_lane, first_lane) = spec.place_of_hop(hop);
+            if hop > 0 {
+                // What later hops still read moves on with them.
+                let single = spec.tap_lanes == 1;
+                for lane in tap_lane..spec.tap_lanes {
+                    let suffix = if single { String::new() } else { format!("_tap{lane}") };
+                    read_addresses[lane] = delay_named(m, &format!("read_address_{hop}{suffix}"), read_addresses[lane]);
+                    if let Some(mask) = padding.get_mut(lane) {
+                        *mask = delay_named(m, &format!("padding_{hop}{suffix}"), *mask);
+                    }
+                }
+                weight_address = delay_named(m, &format!("weight_address_{hop}"), weight_address);
+            }
+            let lanes = spec.lanes_of_hop(hop);
+            let rom = self.weight_rom(hop);
+            let weights = m.wire(format!("weights_{hop}"), uint(rom.width));
+            m.instance(
+                format!("weight_rom_{hop}"),
+                &rom.module()?,
+                &[("address", weight_address.expr()), ("data", weights.expr())],
+            );
+            let after = m.wire(format!("sums_{hop}"), sums_type);
+            let low = first_lane as u32 * input_bits;
+            let mut ports = vec![
+                ("write", control.write.expr()),
+                ("write_address", control.write_address.expr()),
+                ("write_data", data.expr().slice(low, lanes as u32 * input_bits)),
+                ("read_address", read_addresses[tap_lane].expr()),
+                ("weights", weights.expr()),
+                ("sums_in", sums.map_or(Expr::lit(sums_type, 0), |signal| signal.expr())),
+                ("sums_out", after.expr()),
+            ];
+            if let Some(mask) = padding.get(tap_lane) {
+                ports.push(("padding", mask.expr()));
+            }
+            m.instance(format!("hop_{hop}"), &spec.hop_module(hop)?, &ports);
+            sums = Some(after);
+        }
+        Ok(sums.expect("a chain has at least one hop"))
+    }
+
+    /// The weight memory beside hop `hop`.
+    pub fn weight_rom(&self, hop: usize) -> RomSpec {
+        let words = self.spec.weight_words(hop, &|output, input| self.weights[[output, input]]);
+        let width = (self.spec.pe * self.spec.lanes_of_hop(hop)) as u32 * self.spec.weight.bits();
+        RomSpec::new(format!("{}_weights_{hop}", self.name), words, width, &self.spec.cells)
+    }
+}
+
+impl Control {
+    fn wires(m: &mut ModuleBuilder, tap_lanes: usize, masks: bool, address: u32, weight: u32) -> Self {
+        let named = |name: &str, lane: usize| if tap_lanes == 1 { name.to_string() } else { format!("{name}_tap{lane}") };
+        let masked = if masks { tap_lanes } else { 0 };
+        Control {
+            write: m.wire("write", bit()),
+            issue: m.wire("issue", bit()),
+            first: m.wire("first", bit()),
+            last: m.wire("last", bit()),
+            write_address: m.wire("write_address", uint(address)),
+            read_addresses: (0..tap_lanes).map(|lane| m.wire(named("read_address", lane), uint(address))).collect(),
+            padding: (0..masked).map(|lane| m.wire(named("padding", lane), bit())).collect(),
+            weight_address: m.wire("weight_address", uint(weight)),
+        }
+    }
+
+    /// Connections that both kinds of control have.
+    fn ports(&self, input: Offered, returned: &[Expr]) -> Vec<(String, Expr)> {
+        let mut ports = vec![
+            ("in_valid".to_string(), input.valid.expr()),
+            ("in_ready".into(), input.ready.expr()),
+            ("write".into(), self.write.expr()),
+            ("write_address".into(), self.write_address.expr()),
+            ("issue".into(), self.issue.expr()),
+            ("first".into(), self.first.expr()),
+            ("last".into(), self.last.expr()),
+            ("weight_address".into(), self.weight_address.expr()),
+        ];
+        ports.extend(returned.iter().enumerate().map(|(index, credit)| (credit_name(index), credit.clone())));
+        ports
+    }
+}
+
+fn instance(m: &mut ModuleBuilder, module: &Arc<crate::typed::Module>, ports: Vec<(String, Expr)>) {
+    let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
+    m.instance("control", module, &ports);
+}
+
+fn delay_named(m: &mut ModuleBuilder, name: &str, signal: Signal) -> Signal {
+    let register = m.register(name, signal.ty());
+    m.clock(register, signal.expr());
+    register
+}

@@ -1,0 +1,223 @@
+//! The vector engine's hardware.
+
+use super::{VectorEngine, VectorOp, VectorSpec};
+use crate::engine::matrix::{credit_name, delay, product_value, resize, signed_value};
+use crate::engine::window::{WindowControl, WindowWires};
+use crate::engine::{Beats, CreditGate, EnginePort, Offered};
+use crate::stream::{bits_for, RegroupBuildError};
+use crate::typed::{bit, uint, Expr, HdlError, MemorySpec, MemoryStyle, Module, ModuleBuilder, Signal};
+use std::sync::Arc;
+use systole_arith::IntType;
+
+impl VectorSpec {
+    /// Lanes, banks, products, trees and accumulators.
+    ///
+    /// Ports: `write`, `write_address`, `write_data`; for each tap lane [`WindowWires`]; `weights` (where
+    /// there are any); `issue`, `first`, `last` with the addresses; `out_valid`, `out_data`.
+    ///
+    /// # Errors
+    /// If the module breaks a guarantee of the typed layer: our bug.
+    fn module(&self) -> Result<Arc<Module>, HdlError> {
+        let (lanes, taps, input_bits) = (self.lanes, self.tap_lanes, self.input.bits());
+        let lines = self.line_buffer();
+        let depth = lines.depth();
+        let masks = self.window.reads_padding();
+        let op = match self.op {
+            VectorOp::Multiply(weight) => format!("multiply_{weight}"),
+            VectorOp::Sum => "sum".to_string(),
+            VectorOp::Max => "max".to_string(),
+        };
+        let padding = if masks { format!("_pad{}", self.input.encode(self.padding)) } else { String::new() };
+        let mut m = ModuleBuilder::new(format!(
+            "vector_{op}_{}_lanes{lanes}_taps{taps}_acc{}_depth{depth}{padding}",
+            self.input, self.accumulator_bits
+        ));
+        m.comment(format!("{lanes} channels x {taps} taps in parallel, {op}, {} bits.", self.accumulator_bits));
+        let word_type = uint(lanes as u32 * input_bits);
+        let address_type = uint(bits_for(depth as u64 - 1));
+        let write = m.input("write", bit());
+        let write_address = m.input("write_address", address_type);
+        let write_data = m.input("write_data", word_type);
+        let issue = m.input("issue", bit());
+        let first = m.input("first", bit());
+        let last = m.input("last", bit());
+        let weights = match self.op {
+            VectorOp::Multiply(weight) => Some((m.input("weights", uint((lanes * taps) as u32 * weight.bits())), weight)),
+            VectorOp::Sum | VectorOp::Max => None,
+        };
+        let bank_bits = depth as u64 * u64::from(word_type.width);
+        let style = match bank_bits <= self.cells.distributed_limit_bits || depth <= 64 {
+            true => MemoryStyle::Distributed,
+            false => MemoryStyle::Block,
+        };
+        let mut inputs = Vec::with_capacity(taps);
+        for tap in 0..taps {
+            let address = m.input(WindowWires::address(tap), address_type);
+            let name = format!("bank_{tap}");
+            let bank =
+                m.memory(MemorySpec { name, width: word_type.width, depth, style, init: None });
+            m.write_port(bank, write.expr(), write_address.expr(), write_data.expr());
+            let mut word = m.read_port(bank, format!("bank_{tap}_read"), address.expr(), None);
+            if masks {
+                let mask = m.input(WindowWires::mask(tap), bit());
+                let mask = delay(&mut m, &format!("mask_{tap}"), mask, 1, false);
+                let lane = Expr::lit(uint(input_bits), self.input.encode(self.padding));
+                let value = Expr::mux(mask.expr(), Expr::concat(&vec![lane; lanes]), word.expr());
+                word = m.let_(format!("masked_{tap}"), value);
+            }
+            inputs.push(delay(&mut m, &format!("input_{tap}"), word, self.cells.memory_read_latency as usize - 1, false));
+        }
+        let mut results = Vec::with_capacity(lanes);
+        let wait = self.sum_latency() as usize;
+        let valid = delay(&mut m, "sums_valid", issue, wait, true);
+        let first = delay(&mut m, "sums_first", first, wait, false);
+        let last = delay(&mut m, "sums_last", last, wait, false);
+        for lane in 0..lanes {
+            let values: Vec<Expr> = (0..taps)
+                .map(|tap| {
+                    let x = inputs[tap].expr().slice(lane as u32 * input_bits, input_bits);
+                    match weights {
+                        None => signed_value(&x, self.input),
+                        Some((weights, weight)) => {
+                            let at = (tap * lanes + lane) as u32 * weight.bits();
+                            let w = weights.expr().slice(at, weight.bits());
+                            let product = m.register(format!("product_{lane}_{tap}"), {
+                                product_value(self.input, weight, &x, &w).ty()
+                            });
+                            m.clock(product, product_value(self.input, weight, &x, &w));
+                            let later = self.cells.multiplier_latency as usize - 1;
+                            delay(&mut m, &format!("product_{lane}_{tap}_later"), product, later, false).expr()
+                        }
+                    }
+                })
+                .collect();
+            let total = self.tree(&mut m, lane, values);
+            results.push(self.accumulator(&mut m, lane, &total, valid, first));
+        }
+        let done = m.register("done", bit());
+        m.reset(done, 0);
+        m.clock(done, valid.expr().and(last.expr()));
+        let out_valid = m.output("out_valid", bit());
+        m.assign(out_valid, done.expr());
+        let out_data = m.output("out_data", uint(lanes as u32 * self.accumulator_bits));
+        results.reverse();
+        m.assign(out_data, Expr::concat(&results));
+        m.build()
+    }
+
+    /// Sum or maximum of the taps of one lane, a register after each level.
+    fn tree(&self, m: &mut ModuleBuilder, lane: usize, mut level: Vec<Expr>) -> Expr {
+        for depth in 1..=self.tree_levels() {
+            let mut next = Vec::with_capacity(level.len().div_ceil(2));
+            for (index, pair) in level.chunks(2).enumerate() {
+                let value = match (pair, self.op) {
+                    ([a, b], VectorOp::Max) => Expr::mux(a.ge(b), a, b),
+                    ([a, b], _) => {
+                        let width = (a.ty().width.max(b.ty().width) + 1).min(self.accumulator_bits.max(a.ty().width));
+                        resize(a, width).add(resize(b, width))
+                    }
+                    ([single, ..], _) => single.clone(),
+                    ([], _) => continue,
+                };
+                let register = m.register(format!("tree_{lane}_{depth}_{index}"), value.ty());
+                m.clock(register, value);
+                next.push(register.expr());
+            }
+            level = next;
+        }
+        level.swap_remove(0)
+    }
+
+    /// One accumulator, restarted at the first fold of each group.
+    fn accumulator(&self, m: &mut ModuleBuilder, lane: usize, total: &Expr, valid: Signal, first: Signal) -> Expr {
+        let ty = uint(self.accumulator_bits);
+        let accumulator = m.register(format!("accumulator_{lane}"), ty);
+        let fresh = resize(total, self.accumulator_bits).as_unsigned();
+        let next = match self.op {
+            VectorOp::Max => {
+                let greater = fresh.as_signed().gt(accumulator.expr().as_signed());
+                Expr::mux(first.expr().or(greater), &fresh, accumulator.expr())
+            }
+            VectorOp::Multiply(_) | VectorOp::Sum => {
+                let held = Expr::mux(first.expr(), Expr::lit(ty, 0), accumulator.expr());
+                held.add(&fresh)
+            }
+        };
+        m.clock_if(accumulator, valid.expr(), next);
+        accumulator.expr()
+    }
+}
+
+impl VectorEngine {
+    /// The stream it reads.
+    pub fn port(&self) -> EnginePort {
+        EnginePort {
+            pixels: self.spec.window.input_pixels(),
+            channels: self.spec.channels,
+            lanes: self.spec.lanes,
+            element_bits: self.spec.input.bits(),
+        }
+    }
+
+    pub(in crate::engine) fn build(
+        &self,
+        m: &mut ModuleBuilder,
+        input: Offered,
+        gate: CreditGate<'_>,
+        returned: &[Expr],
+    ) -> Result<Beats, RegroupBuildError> {
+        let spec = &self.spec;
+        let lines = spec.line_buffer();
+        let control = WindowControl { spec: &lines, gate };
+        let results = Beats::wires(m, "results", spec.lanes as u32 * spec.accumulator_bits);
+        let mut control_ports = vec![("in_valid".to_string(), input.valid.expr()), ("in_ready".into(), input.ready.expr())];
+        control_ports.extend(returned.iter().enumerate().map(|(index, credit)| (credit_name(index), credit.clone())));
+        let mut shared = Vec::new();
+        for name in ["write", "issue", "first", "last"] {
+            shared.push((name.to_string(), m.wire(name, bit()).expr()));
+        }
+        let address_type = uint(control.address_bits());
+        shared.push(("write_address".into(), m.wire("write_address", address_type).expr()));
+        for tap in 0..spec.tap_lanes {
+            let name = WindowWires::address(tap);
+            shared.push((name.clone(), m.wire(name, address_type).expr()));
+            if spec.window.reads_padding() {
+                let name = WindowWires::mask(tap);
+                shared.push((name.clone(), m.wire(name, bit()).expr()));
+            }
+        }
+        let weight_address = m.wire("weight_address", uint(control.fold_bits()));
+        control_ports.extend(shared.iter().cloned());
+        control_ports.push(("weight_address".into(), weight_address.expr()));
+        instance(m, "control", &control.module()?, &control_ports);
+        let mut lanes = shared;
+        lanes.push(("write_data".into(), input.data.expr()));
+        lanes.push(("out_valid".into(), results.valid.expr()));
+        lanes.push(("out_data".into(), results.data.expr()));
+        if let Some(rom) = self.weight_rom() {
+            let weights = m.wire("weights", uint(rom.width));
+            m.instance(
+                "weight_rom_0",
+                &rom.module()?,
+                &[("address", weight_address.expr()), ("data", weights.expr())],
+            );
+            lanes.push(("weights".into(), weights.expr()));
+        }
+        instance(m, "lanes", &spec.module()?, &lanes);
+        Ok(results)
+    }
+}
+
+fn instance(m: &mut ModuleBuilder, name: &str, module: &Arc<Module>, ports: &[(String, Expr)]) {
+    let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
+    m.instance(name, module, &ports);
+}
+
+/// Bits of the sum or maximum of `taps` stored inputs, in two's complement.
+pub fn pool_bits(input: IntType, op: VectorOp, taps: usize) -> u32 {
+    let range = input.range();
+    match op {
+        VectorOp::Max => range.signed_bits(),
+        _ => systole_arith::Range::new((range.lo * taps as i64).min(0), (range.hi * taps as i64).max(0)).signed_bits(),
+    }
+}
