@@ -4,15 +4,17 @@
 
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use systole_arith::formula::OrtQuantization;
+use systole_arith::formula::{FloatOp, OrtQuantization};
 use systole_arith::join::{Combine, OperandMap};
 use systole_arith::table::OrtFunction;
-use systole_arith::{IntType, JoinFormula, JoinMap, Table, TableFormula};
+use systole_arith::{Formula, IntType, JoinFormula, JoinMap, Range, Step, Table, TableFormula};
 
 #[derive(Deserialize)]
 struct Measured {
     joins: Vec<Entry>,
     tables: Vec<Entry>,
+    pools: Vec<Entry>,
+    chains: Vec<Entry>,
 }
 
 #[derive(Deserialize)]
@@ -25,6 +27,8 @@ struct Entry {
     alpha: f64,
     #[serde(default)]
     beta: f64,
+    #[serde(default)]
+    count: u32,
     blake3: String,
 }
 
@@ -53,7 +57,6 @@ impl Entry {
     }
 
     fn table(&self) -> TableFormula {
-        use systole_arith::formula::FloatOp;
         let functions = match self.operator.trim_start_matches("QLinear") {
             "Requantize" => vec![],
             "Relu" => vec![OrtFunction::Arithmetic { operation: FloatOp::RELU }],
@@ -126,6 +129,56 @@ fn every_measured_table_gives_the_runtimes_bytes() {
         *cases.entry(entry.operator).or_default() += 1;
     }
     assert!(cases.len() == 9 && cases.values().all(|count| *count >= 40), "{cases:?}");
+}
+
+/// All sums of `count` elements of a type, each less its zero point.
+fn sums(element: IntType, zero_point: i64, count: u32) -> Range {
+    let (range, count) = (element.range(), i64::from(count));
+    Range::new((range.lo - zero_point) * count, (range.hi - zero_point) * count)
+}
+
+#[test]
+fn every_measured_pool_gives_the_runtimes_byte_of_every_sum_and_so_does_its_step() {
+    let mut cases: BTreeMap<String, usize> = BTreeMap::new();
+    for entry in measured().pools {
+        let (element, output) = (entry.element(), entry.quantization(1));
+        let scale = entry.scales[0] as f32;
+        let formula = match entry.operator.as_str() {
+            "QLinearGlobalAveragePool" => Formula::ort_global_average_pool(entry.count, scale, output, element),
+            _ => Formula::ort_average_pool(vec![entry.count], scale, output, element),
+        };
+        let formula = formula.expect("measured scales are valid");
+        let domain = sums(element, entry.zero_points[0], entry.count);
+        let found = hash((domain.lo..=domain.hi).map(|acc| formula.evaluate(0, acc)));
+        assert_eq!(found, entry.blake3, "{}: {formula}", entry.operator);
+        let step = Step::derive(&formula, &[domain]).unwrap_or_else(|error| panic!("{formula}: {error}"));
+        assert_eq!(hash((domain.lo..=domain.hi).map(|acc| step.evaluate(0, acc))), entry.blake3, "{formula}");
+        *cases.entry(entry.operator).or_default() += 1;
+    }
+    assert!(cases.len() == 2 && cases.values().all(|count| *count >= 35), "{cases:?}");
+}
+
+#[test]
+fn every_measured_float_chain_gives_the_runtimes_bytes() {
+    let chains = measured().chains;
+    assert!(chains.len() >= 40);
+    for entry in chains {
+        let element = entry.element();
+        let range = element.range();
+        let constant = |index: usize| vec![entry.scales[index] as f32];
+        let ops = vec![FloatOp::Multiply { constant: constant(0) }, FloatOp::Add { constant: constant(1) }];
+        let formula = Formula::ort_chain(1, ops, entry.quantization(2), element).expect("measured numbers are valid");
+        // 64 weights evenly spaced over the type, truncated as the measurement truncates them.
+        let weights = (0..64).map(|i| (range.lo as f64 + 255.0 * f64::from(i) / 63.0) as i64);
+        let accumulators = (range.lo..=range.hi).flat_map(|x| {
+            let [zx, zw] = [0, 1].map(|index| entry.zero_points[index]);
+            weights.clone().map(move |w| (x - zx) * (w - zw))
+        });
+        assert_eq!(hash(accumulators.clone().map(|acc| formula.evaluate(0, acc))), entry.blake3, "{formula}");
+        let domain = accumulators.clone().map(Range::point).reduce(Range::hull).expect("some accumulators");
+        let step = Step::derive(&formula, &[domain]).unwrap_or_else(|error| panic!("{formula}: {error}"));
+        assert_eq!(hash(accumulators.map(|acc| step.evaluate(0, acc))), entry.blake3, "{formula}");
+    }
 }
 
 #[test]

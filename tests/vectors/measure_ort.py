@@ -184,30 +184,92 @@ def measure_tables(stored, count):
         show(f"{kind}, {count} sets of scales", total, {"float32 chain": differing})
 
 
-def measure_global_averages(stored, count):
-    """Sums of int8 images of constant pixels but one: every reachable sum near the middle of the range."""
-    rng, differing, total = np.random.default_rng(3), {}, 0
+def images(dtype, zero, pixels):
+    """One image a reachable sum: `[sums, 1, pixels]`, and the sums of the centred pixels, ascending."""
+    lo, hi = limits(dtype)
+    sums = np.arange((lo - zero) * pixels, (hi - zero) * pixels + 1)
+    base, rest = np.divmod(sums + zero * pixels, pixels)
+    return (base[:, None] + (np.arange(pixels) < rest[:, None])).astype(dtype)[:, None], sums
+
+
+GLOBAL, WINDOWED = "QLinearGlobalAveragePool", "rint(acc*sx/n/sy + zy)"
+POOLS = {"QLinearGlobalAveragePool": (1, 6, 15, 16, 49, 64), "QLinearAveragePool": (2, 3, 4, 6, 9, 25)}
+
+
+def pool_candidates(kind, acc, n, s, z):
+    """Candidates before the clamp."""
+    acc, n, zero = acc.astype(f32), f32(n), f32(z[1])
+    ratio = f32(s[0] / f32(s[1] * n))
+    chain = f32(f32(f32(acc * s[0]) / n) / s[1])
+    return {
+        "rint(acc * (sx/(sy*n))) + zy": np.rint(f32(acc * ratio)) + zero,
+        "rint(acc * (sx/(sy*n)) + zy)": np.rint(f32(acc * ratio) + zero),
+        "rint(acc * ((sx/sy)/n)) + zy": np.rint(acc * f32(f32(s[0] / s[1]) / n)) + zero,
+        "rint(acc*sx/n/sy + zy)": np.rint(chain + zero),
+        "rint(acc*sx/n/sy) + zy": np.rint(chain) + zero,
+    }
+
+
+def measure_pools(stored, count, equal):
+    """Every reachable sum of windows of several sizes; output scales equal to the input's, or others."""
+    for kind, sizes in POOLS.items():
+        rng, differing, total = np.random.default_rng(3), {}, 0
+        for number in range(count):
+            dtype, s, z = draw(rng, number)
+            n = sizes[number % len(sizes)]
+            sx, sy = s[0], s[0] if equal else f32(s[0] * rng.uniform(0.05, 1.2))
+            if not equal and number % 5 == 4:
+                sx, sy = f32(2.0**-5), f32(2.0**-6)
+            x, acc = images(dtype, z[0], n)
+            attributes = {}
+            if kind == "QLinearAveragePool":
+                # Two windows: one over the whole image is computed as a global pool.
+                x = np.concatenate([x, x], 2).reshape(-1, 1, 1, 2 * n)
+                attributes = {"kernel_shape": [1, n], "strides": [1, n]}
+            zx, zy = x.dtype.type(z[0]), x.dtype.type(z[1])
+            constants = {"sx": sx, "zx": zx, "sy": sy, "zy": zy}
+            found = execute([node(kind, ["x", "sx", "zx", "sy", "zy"], "y", **attributes)], constants, {"x": x})
+            found = found.reshape(len(acc), -1)[:, 0]
+            wrong = {}
+            for name, values in pool_candidates(kind, acc, n, (sx, sy), z).items():
+                wrong[name] = int((np.clip(values, *limits(dtype)) != found).sum())
+                differing[name] = differing.get(name, 0) + wrong[name]
+            total += acc.size
+            # A window's ties depend on the order of its taps: only sums without such a tie are stored.
+            if number < STORED and not equal and (kind == GLOBAL or wrong[WINDOWED] == 0):
+                stored["pools"].append(entry(kind, dtype, [sx, sy], z[:2], np.ascontiguousarray(found), count=n))
+        show(f"{kind}, every sum, output scale {'equal' if equal else 'other'}, {count} sets of scales", total, differing)
+
+
+def measure_chains(stored, count):
+    """MatMulInteger of one element and 64 weights, Cast, Mul, Add, QuantizeLinear."""
+    rng, differing, total = np.random.default_rng(4), {}, 0
     for number in range(count):
         dtype, s, z = draw(rng, number)
-        height, width = ((1, 1), (4, 4), (7, 7), (8, 8), (3, 5), (25, 5), (2, 3), (6, 1))[number % 8]
-        pixels = height * width
-        sx, sy = s[0], f32(s[0]) if number % 4 == 2 else f32(s[0] * rng.uniform(0.05, 1.2))
-        lo, hi = limits(dtype)
-        x = np.clip(np.rint(rng.normal(z[0], 40, (256, 2, height, width))), lo, hi).astype(dtype)
-        zx, zy = x.dtype.type(z[0]), x.dtype.type(z[1])
-        found = execute([node("QLinearGlobalAveragePool", ["x", "sx", "zx", "sy", "zy"], "y")],
-                        {"sx": sx, "zx": zx, "sy": sy, "zy": zy}, {"x": x}).reshape(256, 2)  # fmt: skip
-        acc = f32((x.astype(int) - z[0]).sum((2, 3)))
+        x, w = codes(dtype)[:, None], np.linspace(*limits(dtype), 64).astype(dtype)[None]
+        acc = (x.astype(int) - z[0]) @ (w.astype(int) - z[1])
+        factor = f32(rng.choice([-1, 1]) * 10 ** rng.uniform(-4, -2))
+        scale, summand = f32(abs(factor) * acc.std() / 60), f32(rng.normal(0, 1) * abs(factor) * acc.std())
+        kind = x.dtype.type
+        constants = {"w": w, "zx": kind(z[0]), "zw": kind(z[1]), "m": factor, "b": summand, "s": scale, "z": kind(z[2])}
+        nodes = [
+            node("MatMulInteger", ["x", "w", "zx", "zw"], "acc"), node("Cast", ["acc"], "f", to=TensorProto.FLOAT),
+            node("Mul", ["f", "m"], "p"), node("Add", ["p", "b"], "q"), node("QuantizeLinear", ["q", "s", "z"], "y"),
+        ]  # fmt: skip
+        real = acc.astype(f32)
         candidates = {
-            "rint(acc * (sx/(sy*n))) + zy": np.rint(acc * f32(sx / f32(sy * f32(pixels)))) + z[1],
-            "rint(acc * (sx/(sy*n)) + zy)": np.rint(f32(acc * f32(sx / f32(sy * f32(pixels)))) + f32(z[1])),
-            "rint(acc * ((sx/sy)/n)) + zy": np.rint(acc * f32(f32(sx / sy) / f32(pixels))) + z[1],
+            "f32(acc*m) + b": f32(f32(real * factor) + summand),
+            "fma(acc, m, b)": fma(real, factor, summand),
         }
-        for name, values in candidates.items():
-            wrong = np.clip(values, lo, hi) != found
-            differing[name] = differing.get(name, 0) + int(wrong.sum())
-        total += found.size
-    show(f"QLinearGlobalAveragePool, {count} sets of scales", total, differing)
+        for level in LEVELS:
+            found = execute(nodes, constants, {"x": x}, level)
+            for name, values in candidates.items():
+                wrong = np.clip(quantize(values, scale, z[2]), *limits(dtype)) != found
+                differing[name] = differing.get(name, 0) + int(wrong.sum())
+            total += found.size
+        if number < STORED:
+            stored["chains"].append(entry("MatMulInteger", dtype, [factor, summand, scale], z, found))
+    show(f"MatMulInteger, Cast, Mul, Add, QuantizeLinear, {count} sets of numbers, every level", total, differing)
 
 
 def show(title, total, differing):
@@ -219,11 +281,13 @@ def show(title, total, differing):
 
 def main():
     """All measurements."""
-    stored = {"onnxruntime": onnxruntime.__version__, "joins": [], "tables": []}
+    stored = {"onnxruntime": onnxruntime.__version__, "joins": [], "tables": [], "pools": [], "chains": []}
     measure_joins(stored, 400)
     measure_tables(stored, 400)
-    measure_global_averages(stored, 400)
-    lists = [f' "{key}": [\n' + ",\n".join("  " + json.dumps(e) for e in stored[key]) + "\n ]" for key in ("joins", "tables")]
+    measure_pools(stored, 200, equal=False)
+    measure_pools(stored, 200, equal=True)
+    measure_chains(stored, 200)
+    lists = [f' "{key}": [\n' + ",\n".join("  " + json.dumps(e) for e in stored[key]) + "\n ]" for key in ("joins", "tables", "pools", "chains")]
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(f'{{\n "onnxruntime": "{stored["onnxruntime"]}",\n' + ",\n".join(lists) + "\n}\n")
 

@@ -13,9 +13,12 @@ const GLOBAL_LIMITS: std::ops::Range<f32> = 1.0 / 4_294_967_296.0..256.0;
 /// `clamp(rint_half_even(f32(f32(f32(f32(acc) * sx) / n) / sy) + zero_point))`, acc = sum of `x - zx` over the real taps of
 /// a window, n its divisor: `QLinearAveragePool`.
 ///
-/// The zero point is added before the rounding, so that a tie goes to the even *stored* value. The
-/// runtime rounds each tap's `x * sx` and each partial sum to float32 as well; results depend on
-/// that only where the mean is a tie (`tests/vectors/README.md` has the figures).
+/// The zero point is added before the rounding, so that a tie goes to the even *stored* value. A window
+/// over the whole image without padding is no such pool: the runtime computes a global one
+/// ([`Formula::ort_global_average_pool`]).
+///
+/// The runtime rounds each tap's `x * sx` and each partial sum to float32 as well. That no function of the
+/// sum can follow; it decides only where the mean is a tie (figures: `tests/vectors/README.md`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct OrtAveragePool {
     /// One a count class: the number of taps that a window's sum is divided by.
@@ -57,7 +60,7 @@ impl Formula {
         Ok(Formula::Float32(Float32 { channels: 1, scales: vec![scale], output }))
     }
 
-    /// [`OrtAveragePool`] with one channel a count class: with `count_include_pad` the only divisor is
+    /// [`OrtAveragePool`] with one channel a count class, for windows smaller than the image or padded: with `count_include_pad` the only divisor is
     /// the kernel's size, without it each distinct number of real taps has its own.
     ///
     /// # Errors

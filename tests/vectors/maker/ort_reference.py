@@ -11,7 +11,7 @@ from typing import Callable
 import numpy as np
 from onnx import helper, numpy_helper
 
-from .ort_windows import convolve, counts, taps
+from .ort_windows import convolve, counts, geometry, taps
 
 f32 = np.float32
 
@@ -151,8 +151,11 @@ def global_average(x):
 
 
 def average(x, attributes):
-    """QLinearAveragePool: rint(f32(f32(f32(acc*sx)/n)/sy) + zy)."""
+    """QLinearAveragePool: rint(f32(f32(f32(acc*sx)/n)/sy) + zy); one window over the whole image is a global pool."""
     kernel = attributes["kernel_shape"]
+    pads = geometry(attributes, x.codes.shape[2:], kernel)[2]
+    if tuple(kernel) == x.codes.shape[2:] and not any(pads):
+        return global_average(x)
     acc = sum(window for _, window in taps(x.centred(), attributes, kernel, 0))
     n = counts(x.codes, attributes, kernel)
     if attributes.get("count_include_pad", 0):
