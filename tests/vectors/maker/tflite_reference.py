@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from . import formulas
+from .image_reference import ImageOperators
 from .softmax import softmax
 
 f32 = np.float32
@@ -20,7 +21,7 @@ DTYPES = {
 ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 
 
-class Model:
+class Model(ImageOperators):
     """A parsed file: `evaluate(profile, samples)` gives the output `[N, ...]`."""
 
     def __init__(self, data):
@@ -38,13 +39,23 @@ class Model:
         data = np.asarray(self.model.buffers[tensor.buffer].data, np.uint8).tobytes()
         return np.frombuffer(data, DTYPES[tensor.type]).reshape(tensor.shape).astype(np.int64)
 
+    def code_name(self, operator):
+        """The schema's name of an operator."""
+        code = self.model.operatorCodes[operator.opcodeIndex].builtinCode
+        return next(name for name, value in vars(schema.BuiltinOperator).items() if value == code)
+
     def evaluate(self, profile, samples):
         """All samples through all operators under one profile's formulas."""
-        values = samples
+        values = {int(self.graph.inputs[0]): samples}
         for operator in self.graph.operators:
-            code = self.model.operatorCodes[operator.opcodeIndex].builtinCode
-            values = getattr(self, HANDLERS[code])(profile, operator, values)
-        return values
+            name = self.code_name(operator)
+            if name in WITH_CONSTANTS:
+                arrays = [values[t] if t in values else self.constant(t) for t in operator.inputs if t >= 0]
+            else:
+                arrays = [values[operator.inputs[0]]]
+            handler = getattr(self, HANDLERS.get(name, name.lower()))
+            values[int(operator.outputs[0])] = handler(profile, operator, *arrays)
+        return values[int(self.graph.outputs[0])]
 
     def fully_connected(self, profile, operator, x):
         """[N, ...] -> [N, out], or [N, ..., out] with keep_num_dims."""
@@ -99,10 +110,9 @@ class Model:
         return x.reshape(len(x), *self.graph.tensors[operator.outputs[0]].shape[1:])
 
 
-HANDLERS = {
-    schema.BuiltinOperator.FULLY_CONNECTED: "fully_connected",
-    schema.BuiltinOperator.SOFTMAX: "softmax",
-    schema.BuiltinOperator.QUANTIZE: "quantize",
-    schema.BuiltinOperator.DEQUANTIZE: "dequantize",
-    schema.BuiltinOperator.RESHAPE: "reshape",
-}
+HANDLERS = dict.fromkeys(("RELU", "RELU6", "RELU_N1_TO_1", "LOGISTIC", "TANH"), "activation") | {"PADV2": "pad"}
+# Operators whose handler takes every input, the others take the first.
+WITH_CONSTANTS = {
+    "CONV_2D", "DEPTHWISE_CONV_2D", "ADD", "SUB", "MUL", "MEAN", "PRELU", "PAD", "PADV2", "CONCATENATION",
+    "RESIZE_NEAREST_NEIGHBOR",
+}  # fmt: skip
