@@ -98,7 +98,7 @@ impl Reshape {
                 };
                 Value::Integer { tensor, scale, zero_point }
             }
-            Value::Real(_) => {
+            Value::Real(_) | Value::Float(_) => {
                 return Err(CompileError::node(
                     &node.name,
                     "its operand is not quantized",

@@ -101,7 +101,7 @@ fn live_nodes(graph: &Graph, nodes: Vec<Node>) -> Vec<Node> {
 fn on_constants_only(node: &Node) -> Option<Unsupported> {
     let Op::Onnx(op) = &node.op else { return None };
     let reason = match op {
-        OnnxOp::ShapeArithmetic(ShapeArithmetic::Cast { .. }) => return None,
+        OnnxOp::ShapeArithmetic(ShapeArithmetic::Cast { .. } | ShapeArithmetic::Concat { .. }) => return None,
         OnnxOp::ShapeArithmetic(op) => op.name(),
         OnnxOp::Arithmetic(Arithmetic::Pow) => "Pow",
         _ => return None,

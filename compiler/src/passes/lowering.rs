@@ -7,7 +7,7 @@ use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Format, Graph, Node, TensorId as GraphTensor};
 use crate::ops::sample_shape;
 use crate::passes::layout::{stream_orders, Layout};
-use crate::passes::real::PendingReal;
+use crate::passes::real::{PendingFloat, PendingReal};
 use crate::profile::Profile;
 use crate::quant::{Border, QuantNode, QuantOp, QuantTensor, TensorId};
 use num_rational::BigRational;
@@ -37,6 +37,8 @@ pub enum Value {
     },
     /// A real function of the accumulators of a matrix product that no quantizer has closed yet.
     Real(Box<PendingReal>),
+    /// A float operator on dequantized integers that no QuantizeLinear has closed yet.
+    Float(Box<PendingFloat>),
     /// Behind the accelerator: an integer tensor and the host operations on it.
     Tail {
         /// The accelerator's output tensor.
@@ -164,7 +166,7 @@ impl<'g> Lowering<'g> {
         match self.value(user, id)?.clone() {
             Value::Integer { tensor, scale, zero_point } => Ok((tensor, scale, zero_point)),
             Value::Host { input, shape, operations } => self.enter(user, id, input, shape, operations),
-            Value::Real(_) => Err(CompileError::node(
+            Value::Real(_) | Value::Float(_) => Err(CompileError::node(
                 user,
                 format!("operand `{}` is not quantized", self.graph.tensor(id).name),
                 "put a quantizer in front of it",

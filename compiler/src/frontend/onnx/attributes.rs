@@ -105,6 +105,11 @@ impl<'p> Attributes<'p> {
         read_tensor(proto, &format!("{}.{name}", self.node)).map(Some)
     }
 
+    /// An error on the node.
+    pub fn error(&self, cause: impl Into<String>, remedy: impl Into<String>) -> CompileError {
+        CompileError::node(self.node, cause, remedy)
+    }
+
     fn find(&self, name: &str, wanted: i32) -> Result<Option<&'p AttributeProto>, CompileError> {
         let mut found = self.attributes.iter().filter(|a| a.name.as_deref() == Some(name));
         let Some(attribute) = found.next() else { return Ok(None) };

@@ -1,4 +1,4 @@
-//! ONNX files with QONNX quantizers.
+//! ONNX files: QOperator and QDQ networks, and those with QONNX quantizers.
 //!
 //! Any sequence of bytes gives a graph or a diagnostic; sizes are checked against the bytes that
 //! are present before anything is allocated.
@@ -8,6 +8,7 @@ mod constant;
 mod import;
 mod operators;
 pub mod proto;
+mod quantized;
 mod shapes;
 
 pub use import::import;

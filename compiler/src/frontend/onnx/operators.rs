@@ -3,6 +3,7 @@
 use super::attributes::Attributes;
 use super::constant::element_type;
 use super::proto::NodeProto;
+use super::quantized::{import_image, import_microsoft, MICROSOFT_DOMAIN};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Tensor};
 use crate::ops::onnx::arithmetic::Arithmetic;
@@ -45,12 +46,16 @@ pub fn import_operator(node: &str, proto: &NodeProto, version: i64) -> Result<Im
     let operator = proto.op_type.as_deref().unwrap_or_default();
     match proto.domain.as_deref().unwrap_or_default() {
         "" | "ai.onnx" => import_standard(operator, &attributes, version),
+        MICROSOFT_DOMAIN => import_microsoft(operator, &attributes),
         domain if QONNX_DOMAINS.contains(&domain) => import_qonnx(operator, domain, &attributes, version),
         domain => Ok(Imported::Unsupported(format!("operator {operator} of domain `{domain}` is not known"))),
     }
 }
 
 fn import_standard(operator: &str, attributes: &Attributes, version: i64) -> Result<Imported, CompileError> {
+    if let Some(imported) = import_image(operator, attributes, version)? {
+        return Ok(imported);
+    }
     let arithmetic = |op| Imported::Op(OnnxOp::Arithmetic(op));
     let pointwise = |op| Imported::Op(OnnxOp::Pointwise(op));
     let shape = |op| Imported::Op(OnnxOp::ShapeArithmetic(op));
@@ -210,21 +215,12 @@ fn scalar_of(constant: Option<ConstantData>, element: ElementType) -> Tensor {
 /// What to do about a well-known operator that is not compiled.
 fn rewrite(operator: &str) -> &'static str {
     match operator {
-        "Conv" | "ConvTranspose" | "MaxPool" | "AveragePool" | "GlobalAveragePool" | "GlobalMaxPool" | "Pad" => {
-            "; networks of fully connected layers are"
-        }
-        "QuantizeLinear"
-        | "DequantizeLinear"
-        | "DynamicQuantizeLinear"
-        | "QLinearConv"
-        | "QLinearMatMul"
-        | "QGemm"
-        | "QLinearAdd"
-        | "MatMulInteger"
-        | "ConvInteger" => "; export the network with QONNX quantizers (Quant, BipolarQuant)",
-        "Clip" | "HardTanh" => "; put the bounds into the quantizer that follows",
-        "Sigmoid" | "Tanh" | "Elu" | "Selu" | "LeakyRelu" | "PRelu" | "Gelu" | "HardSigmoid" | "HardSwish"
-        | "Softplus" | "Mish" => "; train with Relu",
+        "ConvTranspose" => "; enlarge the image with Resize and convolve, or split it into convolutions",
+        "Pad" => "; give the convolution behind it the padding (pads)",
+        "ReduceMean" => "; use GlobalAveragePool and Flatten",
+        "DynamicQuantizeLinear" => "; quantize statically (onnxruntime.quantization.quantize_static)",
+        "HardTanh" => "; use Clip",
+        "Elu" | "Selu" | "Gelu" | "Softplus" | "Mish" | "Celu" => "; train with Relu, HardSwish or LeakyRelu",
         "If" | "Loop" | "Scan" => "; a network must be free of control flow",
         "LSTM" | "GRU" | "RNN" => "; recurrent networks are not compiled",
         "LogSoftmax" | "Hardmax" => "; end the network with Softmax, ArgMax or TopK",

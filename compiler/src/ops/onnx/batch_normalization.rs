@@ -1,7 +1,7 @@
 //! BatchNormalization in its inference form:
 //! `y = gamma[c] * (x - mean[c]) / sqrt(variance[c] + epsilon) + beta[c]`.
 //!
-//! The channel is dimension 1 of the file's tensor; it is compiled where that is the innermost one.
+//! The channel is dimension 1 of the file's tensor.
 
 use super::operands::{real_values, Operands};
 use super::operator::Operator;
@@ -92,13 +92,6 @@ impl Operator for BatchNormalization {
 
     fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let operands = lowering.operands(node);
-        let rank = operands.required(0, "input")?.shape.len();
-        if rank != 2 {
-            return Err(operands.error(
-                format!("the channels are not the innermost of {rank} dimensions"),
-                "normalize a tensor [1, channels]; reshape behind the quantizer instead",
-            ));
-        }
         let parameters = self.parameters(&operands)?;
         lowering.normalize(node, &parameters, self.epsilon)
     }

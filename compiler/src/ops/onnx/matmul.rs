@@ -7,9 +7,13 @@
 use super::integer_weights::IntegerWeights;
 use super::operands::{broadcast_shape, Operands};
 use super::operator::Operator;
+use super::quantization;
+use super::quantized_matmul::{open_rows, oriented};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Node, Tensor};
 use crate::passes::lowering::Lowering;
+use crate::passes::real::ProductScales;
+use crate::profile::Profile;
 use ndarray::{Array2, ArrayD, Ix2, IxDyn};
 
 /// A matrix product.
@@ -121,6 +125,10 @@ impl Operator for MatMul {
                 "put the data on the left and constant weights on the right: x @ W",
             ));
         }
+        // Weights behind a DequantizeLinear: the product that ONNX Runtime fuses.
+        if lowering.profile == Profile::Ort && b.quantization.is_some() {
+            return self.lower_dequantized(node, lowering);
+        }
         match *self {
             MatMul::Plain => {
                 let weights = IntegerWeights::read(&operands, b, false)?;
@@ -140,6 +148,35 @@ impl Operator for MatMul {
             }
         }
         Ok(())
+    }
+}
+
+impl MatMul {
+    fn lower_dequantized(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
+        let operands = lowering.operands(node);
+        let b = operands.required(1, "B")?;
+        let (alpha, transposed) = match *self {
+            MatMul::Plain => (1.0, false),
+            MatMul::Gemm { alpha, beta, transpose_a, transpose_b } => {
+                let plain = !transpose_a && (beta == 1.0 || operands.optional(2).is_none());
+                if !plain {
+                    return Err(operands.error(
+                        format!("Gemm with transA = {}, beta = {beta}", u8::from(transpose_a)),
+                        "export Gemm with transA = 0 and beta = 1",
+                    ));
+                }
+                (alpha, transpose_b)
+            }
+        };
+        let weights = quantization::dequantized(&operands, b, usize::from(!transposed))?;
+        let input = lowering.dequantized_operand(node, 0)?;
+        let matrix = oriented(&operands, weights.values, transposed)?;
+        let step = alpha * input.quantization.scale;
+        let bias = quantization::bias(&operands, 2, matrix.nrows(), step, &weights.scales)?;
+        let scales = ProductScales { input: input.quantization.scale, weights: weights.scales, alpha };
+        let product = (matrix, bias, Some(scales));
+        let pending = open_rows(lowering, node, input.tensor, input.quantization, product)?;
+        lowering.define_float(node, pending)
     }
 }
 

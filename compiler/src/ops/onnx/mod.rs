@@ -1,8 +1,10 @@
-//! Operators of ONNX networks with QONNX quantizers: a closed set, one file a kind.
+//! Operators of ONNX networks: a closed set, one file a kind.
 
+pub mod activation;
 pub mod arithmetic;
 pub mod batch_normalization;
 pub mod bipolar_quant;
+pub mod conv;
 pub mod heads;
 pub mod integer_weights;
 pub mod matmul;
@@ -10,9 +12,16 @@ pub mod operands;
 pub mod operator;
 pub mod order;
 pub mod pointwise;
+pub mod pooling;
 pub mod quant;
+pub mod quantization;
+pub mod quantize_linear;
+pub mod quantized_join;
+pub mod quantized_matmul;
+pub mod quantized_softmax;
 pub mod quantizer;
 pub mod shape_arithmetic;
+pub mod sliding;
 pub mod transpose;
 pub mod trunc;
 pub mod view;
@@ -45,6 +54,20 @@ pub enum OnnxOp {
     Transpose(transpose::Transpose),
     /// Softmax, ArgMax, TopK.
     Head(heads::Head),
+    /// Conv, QLinearConv, ConvInteger.
+    Conv(conv::Conv),
+    /// QLinearMatMul, QGemm, MatMulInteger.
+    QuantizedMatMul(quantized_matmul::QuantizedMatMul),
+    /// QuantizeLinear, DequantizeLinear.
+    Linear(quantize_linear::Linear),
+    /// MaxPool, AveragePool, their global and QLinear forms.
+    Pooling(pooling::Pooling),
+    /// Clip, Sigmoid and other functions of one element.
+    Activation(activation::Activation),
+    /// QLinearAdd, QLinearMul, QLinearConcat.
+    QuantizedJoin(quantized_join::QuantizedJoin),
+    /// QLinearSoftmax.
+    QuantizedSoftmax(quantized_softmax::QuantizedSoftmax),
     /// Shape, Gather, Concat, Slice, Cast, ConstantOfShape, Sqrt, Neg.
     ShapeArithmetic(shape_arithmetic::ShapeArithmetic),
 }
@@ -63,6 +86,13 @@ impl OnnxOp {
             OnnxOp::View(op) => op,
             OnnxOp::Transpose(op) => op,
             OnnxOp::Head(op) => op,
+            OnnxOp::Conv(op) => op,
+            OnnxOp::QuantizedMatMul(op) => op,
+            OnnxOp::Linear(op) => op,
+            OnnxOp::Pooling(op) => op,
+            OnnxOp::Activation(op) => op,
+            OnnxOp::QuantizedJoin(op) => op,
+            OnnxOp::QuantizedSoftmax(op) => op,
             OnnxOp::ShapeArithmetic(op) => op,
         }
     }
@@ -80,6 +110,13 @@ impl OnnxOp {
             OnnxOp::View(op) => op.name(),
             OnnxOp::Transpose(_) => "Transpose",
             OnnxOp::Head(op) => op.name(),
+            OnnxOp::Conv(op) => op.name(),
+            OnnxOp::QuantizedMatMul(op) => op.name(),
+            OnnxOp::Linear(op) => op.name(),
+            OnnxOp::Pooling(op) => op.name(),
+            OnnxOp::Activation(op) => op.name(),
+            OnnxOp::QuantizedJoin(op) => op.name(),
+            OnnxOp::QuantizedSoftmax(_) => "QLinearSoftmax",
             OnnxOp::ShapeArithmetic(op) => op.name(),
         }
     }
@@ -89,7 +126,7 @@ impl OnnxOp {
     pub fn folds(&self, operands: &Operands) -> bool {
         use shape_arithmetic::ShapeArithmetic;
         match self {
-            OnnxOp::MatMul(_) => false,
+            OnnxOp::MatMul(_) | OnnxOp::Conv(_) | OnnxOp::QuantizedMatMul(_) | OnnxOp::Pooling(_) => false,
             OnnxOp::ShapeArithmetic(ShapeArithmetic::Shape { .. }) => true,
             _ => operands.present().all(|tensor| tensor.constant.is_some()),
         }

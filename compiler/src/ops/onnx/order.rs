@@ -37,6 +37,8 @@ impl OnnxOp {
         let both = || data.into_iter().chain([result]);
         match self {
             OnnxOp::MatMul(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Innermost).collect(),
+            OnnxOp::QuantizedMatMul(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Innermost).collect(),
+            OnnxOp::Conv(_) | OnnxOp::Pooling(_) => both().map(LayoutRole::Image).collect(),
             OnnxOp::BatchNormalization(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Image).collect(),
             OnnxOp::Transpose(transpose) => match (data, transpose.sample_axes(rank(result))) {
                 (Some(from), Some(axes)) => vec![LayoutRole::Linked(Link { from, to: result, axes })],
@@ -45,8 +47,12 @@ impl OnnxOp {
             OnnxOp::View(
                 View::Reshape { .. } | View::Flatten { .. } | View::Squeeze { .. } | View::Unsqueeze { .. },
             )
-            | OnnxOp::Head(_) => Vec::new(),
-            OnnxOp::Arithmetic(_)
+            | OnnxOp::Head(_)
+            | OnnxOp::QuantizedSoftmax(_) => Vec::new(),
+            OnnxOp::Linear(_)
+            | OnnxOp::Activation(_)
+            | OnnxOp::QuantizedJoin(_)
+            | OnnxOp::Arithmetic(_)
             | OnnxOp::Pointwise(_)
             | OnnxOp::Quant(_)
             | OnnxOp::BipolarQuant(_)

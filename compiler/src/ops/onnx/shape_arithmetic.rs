@@ -4,6 +4,7 @@
 
 use super::operands::{real_values, Operands};
 use super::operator::Operator;
+use super::quantized_join::concatenated_shape;
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Node, Tensor};
 use crate::passes::lowering::Lowering;
@@ -118,11 +119,10 @@ impl Operator for ShapeArithmetic {
             ShapeArithmetic::Concat { axis } => {
                 let first = operands.required(0, "input")?;
                 let axis = operands.axis(*axis, first.shape.len())?;
-                let total = operands.present().map(|t| t.shape.get(axis).copied().unwrap_or(0)).sum();
-                let mut shape = first.shape.clone();
-                if let Some(dim) = shape.get_mut(axis) {
-                    *dim = total;
-                }
+                let tensors: Vec<&Tensor> = operands.present().collect();
+                let shape = concatenated_shape(&tensors, axis).ok_or_else(|| {
+                    operands.error("the operands' shapes do not fit each other", "make the other dimensions equal")
+                })?;
                 Ok(vec![operands.result(shape, first.element)?])
             }
             ShapeArithmetic::Slice { bounds } => {
@@ -198,6 +198,16 @@ impl Operator for ShapeArithmetic {
     fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         match self {
             ShapeArithmetic::Cast { to } => lowering.lower_cast(node, *to),
+            ShapeArithmetic::Concat { axis } => {
+                let operands = lowering.operands(node);
+                let axis = operands.axis(*axis, operands.required(0, "input")?.shape.len())?;
+                let mut parts = Vec::with_capacity(node.inputs.len());
+                for place in 0..node.inputs.len() {
+                    parts.push((place, lowering.dequantized_operand(node, place)?));
+                }
+                let pending = lowering.float_concat(node, axis, &parts)?;
+                lowering.define_float(node, pending)
+            }
             _ => Err(CompileError::node(
                 &node.name,
                 format!("{} of a tensor that is computed at run time", self.name()),

@@ -92,6 +92,13 @@ impl Lowering<'_> {
                 Value::Integer { tensor, scale, zero_point }
             }
             Value::Real(real) => self.close_product(node, *real, quantizer)?,
+            Value::Float(pending) => {
+                return Err(CompileError::node(
+                    &node.name,
+                    format!("it quantizes the float result of `{}`, whose operands are dequantized", pending.node),
+                    "use QuantizeLinear behind DequantizeLinear, or Quant throughout",
+                ))
+            }
             Value::Tail { .. } => {
                 return Err(CompileError::node(
                     &node.name,
@@ -261,7 +268,7 @@ impl Lowering<'_> {
         };
         let formula = Qonnx::new(channels, real.chain.clone(), closing, element)
             .map(Formula::Qonnx)
-            .map_err(|e| formula_error(node, &e.to_string()))?;
+            .map_err(|e| formula_error(&node.name, &e.to_string()))?;
         let name = self.result_name(node);
         let shape = real.shape.clone();
         let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
@@ -334,7 +341,7 @@ impl Lowering<'_> {
 }
 
 /// A formula's error on a node; its text is the cause, `; ` and the remedy.
-fn formula_error(node: &Node, text: &str) -> CompileError {
+pub(super) fn formula_error(node: &str, text: &str) -> CompileError {
     let (cause, remedy) = text.rsplit_once("; ").unwrap_or((text, "quantize the model differently"));
-    CompileError::node(&node.name, cause, remedy)
+    CompileError::node(node, cause, remedy)
 }

@@ -1,16 +1,22 @@
 //! Elementwise operators with constants, on every kind of value.
 
 use super::border;
+use super::linear::channel_values;
 use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Node, Tensor};
 use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::batch_normalization::Parameters;
 use crate::ops::onnx::operands::broadcast_shape;
 use crate::ops::onnx::Operands;
+use crate::ops::sample_shape;
 use crate::passes::lowering::{Lowering, Value};
+use crate::profile::Profile;
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
 use systole_arith::border::FloatConstant;
+use systole_arith::formula::FloatOp;
+use systole_arith::join::OrtOperation;
+use systole_arith::table::OrtFunction;
 use systole_arith::BorderOp;
 
 /// `scale * x + offset`, which Add, Sub, Mul and Div with a constant are; one, or one a channel.
@@ -31,6 +37,7 @@ impl Lowering<'_> {
         let (position, constant_position) = match (a.constant.is_some(), b.constant.is_some()) {
             (false, true) => (0, 1),
             (true, false) => (1, 0),
+            (false, false) if self.profile == Profile::Ort => return self.float_arithmetic_of_two(op, node),
             _ => {
                 return Err(operands.error(
                     format!("{} of two computed tensors, `{}` and `{}`", op.name(), a.name, b.name),
@@ -58,14 +65,23 @@ impl Lowering<'_> {
                     "only division by constants is compiled",
                 ));
             }
+            Value::Float(pending) => {
+                return self.float_arithmetic(op, node, *pending, (data, constant_position, swapped));
+            }
+            Value::Integer { .. } if self.profile == Profile::Ort => {
+                let input = self.dequantized_operand(node, position)?;
+                let pending = self.float_tensor(node, input)?;
+                return self.float_arithmetic(op, node, pending, (data, constant_position, swapped));
+            }
             Value::Real(mut real) => {
-                let constants = channel_constants(&operands, constant_position, data)?;
+                let constants = channel_values(&operands, constant_position, data, &real.layout)?;
                 let Affine { scale, offset } = affine(op, &constants, swapped);
                 real.affine(scale, offset);
                 Value::Real(real)
             }
             Value::Integer { tensor, scale, zero_point } => {
-                let constants = channel_constants(&operands, constant_position, data)?;
+                let layout = self.layout(&node.name, tensor)?;
+                let constants = channel_values(&operands, constant_position, data, &layout)?;
                 let (scale, zero_point) =
                     rescaled(&affine(op, &constants, swapped), &scale, zero_point).ok_or_else(|| {
                         operands.error(
@@ -81,6 +97,25 @@ impl Lowering<'_> {
             }
         };
         self.define(node, value)
+    }
+
+    /// Add, Sub or Mul of two dequantized tensors.
+    fn float_arithmetic_of_two(&mut self, op: Arithmetic, node: &Node) -> Result<(), CompileError> {
+        let operation = match op {
+            Arithmetic::Add => OrtOperation::Add,
+            Arithmetic::Sub => OrtOperation::Subtract,
+            Arithmetic::Mul => OrtOperation::Multiply,
+            Arithmetic::Div | Arithmetic::Pow => {
+                return Err(CompileError::node(
+                    &node.name,
+                    format!("{} of two computed tensors", op.name()),
+                    "only sums, differences and products of two tensors are compiled",
+                ))
+            }
+        };
+        let operands = [(0, self.dequantized_operand(node, 0)?), (1, self.dequantized_operand(node, 1)?)];
+        let pending = self.float_join(node, operation, &operands)?;
+        self.define_float(node, pending)
     }
 
     /// `alpha * x + beta * bias[c]` on the node's own pending product.
@@ -123,6 +158,19 @@ impl Lowering<'_> {
                 "fold it into Mul and Add, or into the product in front of it",
             ));
         };
+        let shape = &self.operands(node).required(0, "input")?.shape;
+        let file = sample_shape(shape);
+        let channels_innermost = match real.layout.is_aligned(&file) {
+            true => real.layout.innermost() == Some(0),
+            false => file.len() == 1 && real.layout.is_in_order(),
+        };
+        if !channels_innermost {
+            return Err(CompileError::node(
+                &node.name,
+                format!("the channels of a tensor {shape:?} are not innermost where it is normalized"),
+                "normalize images [1, channels, ...] or a tensor [1, channels]",
+            ));
+        }
         let lists = (
             rationals(&parameters.gamma),
             rationals(&parameters.beta),
@@ -165,6 +213,8 @@ impl Lowering<'_> {
                 real.relu();
                 Value::Real(real)
             }
+            Value::Float(_) => return self.lower_function(node, relu()),
+            Value::Integer { .. } if self.profile == Profile::Ort => return self.lower_function(node, relu()),
             Value::Integer { tensor, scale, zero_point } => {
                 let range = self.tensor(&node.name, tensor)?.range;
                 if range.lo < zero_point || scale < BigRational::zero() {
@@ -181,6 +231,11 @@ impl Lowering<'_> {
     }
 }
 
+/// `max(x, 0)` in float32.
+fn relu() -> OrtFunction {
+    OrtFunction::Arithmetic { operation: FloatOp::RELU }
+}
+
 /// A constant operand for the host, where any shape that broadcasts is executed.
 fn host_constant(operands: &Operands, position: usize, data: &Tensor) -> Result<FloatConstant, CompileError> {
     let values = operands.floats(position, "constant")?;
@@ -192,20 +247,6 @@ fn host_constant(operands: &Operands, position: usize, data: &Tensor) -> Result<
     let fits = broadcast_shape(&shape, &data.shape).as_ref() == Some(&data.shape) && of_sample.len() < data.shape.len();
     let constant = FloatConstant::new(of_sample, values.into_iter().collect()).filter(|_| fits);
     constant.ok_or_else(|| misfit(operands, &shape, data, "give finite values that broadcast to the tensor"))
-}
-
-/// A constant operand as one value, or one for each index of the innermost dimension of `data`.
-fn channel_constants(operands: &Operands, position: usize, data: &Tensor) -> Result<Vec<f32>, CompileError> {
-    let values = operands.floats(position, "constant")?;
-    let shape = values.shape().to_vec();
-    let fits = broadcast_shape(&shape, &data.shape).as_ref() == Some(&data.shape);
-    let inner = shape.last().copied().unwrap_or(1);
-    let values: Vec<f32> = values.into_iter().collect();
-    match values.as_slice() {
-        [first, rest @ ..] if fits && first.is_finite() && rest.iter().all(|v| v == first) => Ok(vec![*first]),
-        all if fits && inner == all.len() && all.iter().all(|v| v.is_finite()) => Ok(values),
-        _ => Err(misfit(operands, &shape, data, "give one finite value, or one a channel (the innermost dimension)")),
-    }
 }
 
 fn misfit(operands: &Operands, shape: &[usize], data: &Tensor, remedy: &str) -> CompileError {

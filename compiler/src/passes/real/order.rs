@@ -141,6 +141,8 @@ impl Lowering<'_> {
                 Value::Real(real)
             }
             Value::Real(real) if !real.layout.is_in_order() => Value::Real(real),
+            // Readers reshape the integers that a quantizer makes of it.
+            Value::Float(pending) => Value::Float(pending),
             Value::Real(_) | Value::Tail { .. } => {
                 let (tensor, _, mut operations) = self.tail(node, 0)?;
                 operations.push(border::reshape(&to));
@@ -187,6 +189,10 @@ impl Lowering<'_> {
             Value::Real(mut real) => {
                 real.layout = moved(real.layout)?;
                 Value::Real(real)
+            }
+            Value::Float(mut pending) => {
+                pending.layout = moved(pending.layout)?;
+                Value::Float(pending)
             }
         };
         self.define(node, value)

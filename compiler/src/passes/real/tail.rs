@@ -43,7 +43,7 @@ impl Lowering<'_> {
     }
 
     /// The value of the file's tensor `id` in the file's order and shape.
-    fn tail_of(
+    pub(super) fn tail_of(
         &mut self,
         node: &str,
         id: GraphTensor,
@@ -63,6 +63,10 @@ impl Lowering<'_> {
                 let tensor = self.accumulators_of(node, &real)?;
                 let mut operations = host_operations(node, &real.chain)?;
                 operations.extend(real.layout.to_file(&real.product.shape, &file));
+                Ok((tensor, file, operations))
+            }
+            Value::Float(pending) => {
+                let (tensor, operations) = self.float_tail(*pending, &file)?;
                 Ok((tensor, file, operations))
             }
             Value::Host { input, .. } => Err(CompileError::node(

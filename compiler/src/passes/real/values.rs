@@ -170,7 +170,10 @@ impl<'g> Lowering<'g> {
                 }
                 Value::Host { input, shape, operations }
             }
-            (value @ (Value::Integer { .. } | Value::Real(_) | Value::Tail { .. }), ElementType::Float32) => value,
+            (
+                value @ (Value::Integer { .. } | Value::Real(_) | Value::Float(_) | Value::Tail { .. }),
+                ElementType::Float32,
+            ) => value,
             (value, _) if from != ElementType::Float32 && from != ElementType::Bool && to == ElementType::Int64 => {
                 value
             }
@@ -207,6 +210,12 @@ impl<'g> Lowering<'g> {
                 return error(
                     format!("its operand is the result of `{}` without a quantizer between them", real.product.node),
                     "put a Quant or BipolarQuant in front of it".into(),
+                )
+            }
+            Value::Float(pending) => {
+                return error(
+                    format!("its operand is the float result of `{}`", pending.node),
+                    "put QuantizeLinear and DequantizeLinear between them".into(),
                 )
             }
             Value::Tail { .. } => {
