@@ -178,7 +178,8 @@ fn reduce(random: &mut Random) -> Bench {
     // Some so wide that the accumulators lie in a block RAM.
     let channels = if random.below(6) == 0 { 65 + random.below(40) } else { 1 + random.below(12) };
     let lanes = if channels > 64 { 1 } else { 1 + random.below(channels) };
-    reduce_of(random, element, reduction, (1 + random.below(9), channels, lanes), cells)
+    let pixels = 1 + random.below(9);
+    reduce_of(random, element, reduction, (pixels, channels, lanes), cells)
 }
 
 fn reduce_of(

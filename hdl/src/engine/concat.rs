@@ -160,6 +160,6 @@ impl ConcatEngine {
         gate: &CreditGate<'_>,
         returned: &[Expr],
     ) -> Result<Beats, RegroupBuildError> {
-        Ok(instantiate(m, "concat", &self.module(gate)?, inputs, returned, &self.results()))
+        Ok(instantiate(m, &self.module(gate)?, inputs, returned, &self.results()))
     }
 }

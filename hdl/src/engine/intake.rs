@@ -149,7 +149,6 @@ impl EveryBeat {
 /// Instantiates an engine's own module in its stage.
 pub(super) fn instantiate(
     m: &mut ModuleBuilder,
-    name: &str,
     module: &Arc<Module>,
     inputs: &[Offered],
     returned: &[Expr],
@@ -164,7 +163,7 @@ pub(super) fn instantiate(
     }
     ports.extend(returned.iter().enumerate().map(|(index, credit)| (credit_name(index), credit.clone())));
     let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
-    m.instance(name, module, &ports);
+    m.instance("engine", module, &ports);
     out
 }
 

@@ -224,7 +224,7 @@ impl JoinEngine {
         gate: &CreditGate<'_>,
         returned: &[Expr],
     ) -> Result<Beats, RegroupBuildError> {
-        Ok(instantiate(m, "join", &self.module(gate)?, inputs, returned, &self.results()))
+        Ok(instantiate(m, &self.module(gate)?, inputs, returned, &self.results()))
     }
 }
 

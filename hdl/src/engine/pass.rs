@@ -92,6 +92,6 @@ impl PassEngine {
         gate: &CreditGate<'_>,
         returned: &[Expr],
     ) -> Result<Beats, RegroupBuildError> {
-        Ok(instantiate(m, "pass", &self.module(gate)?, &[input], returned, &self.results()))
+        Ok(instantiate(m, &self.module(gate)?, &[input], returned, &self.results()))
     }
 }

@@ -236,6 +236,6 @@ impl ReduceEngine {
         gate: &CreditGate<'_>,
         returned: &[Expr],
     ) -> Result<Beats, RegroupBuildError> {
-        Ok(instantiate(m, "reduce", &self.module(gate)?, &[input], returned, &self.results()))
+        Ok(instantiate(m, &self.module(gate)?, &[input], returned, &self.results()))
     }
 }
