@@ -107,8 +107,8 @@ fn every_fifo_reduced_by_one_entry_raises_the_interval_or_stops_the_design() {
             let mut timed = design.timed().unwrap();
             let pace = timed.figures().unwrap().steady.pace();
             assert_eq!(timed.model.sustains(pace, GENEROUS), Ok(true), "{} at {budget}", path.display());
-            for (&node, &credits) in &timed.credits.clone() {
-                let depth = design.channel_out_of(node).unwrap().fifo_depth as u64;
+            for (&edge, &credits) in &timed.credits.clone() {
+                let depth = design.graph[edge].fifo_depth as u64;
                 timed.model.set_initial(credits, depth - 1);
                 let sustained = timed.model.sustains(pace, GENEROUS);
                 assert_ne!(sustained, Ok(true), "{} at {budget}: a FIFO of {depth} can be shallower", path.display());

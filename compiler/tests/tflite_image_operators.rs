@@ -3,15 +3,20 @@
 
 use ndarray::{ArrayD, Axis};
 use systole_arith::border::BorderValue;
+use systole_arith::join::TfliteJoin;
 use systole_compiler::frontend::FrontOptions;
 use systole_compiler::graph::ConstantData;
 use systole_compiler::ops::arg_max::ArgMax;
+use systole_compiler::ops::arithmetic::Arithmetic;
+use systole_compiler::ops::average_pool_2d::AveragePool2d;
 use systole_compiler::ops::concatenation::Concatenation;
 use systole_compiler::ops::conv_2d::Conv2d;
 use systole_compiler::ops::depthwise_conv_2d::DepthwiseConv2d;
 use systole_compiler::ops::max_pool_2d::MaxPool2d;
+use systole_compiler::ops::mean::Mean;
 use systole_compiler::ops::pad::Pad;
 use systole_compiler::ops::random::Random;
+use systole_compiler::ops::unary::Unary;
 use systole_compiler::passes::{derive_exact_maps, lower_to_integers};
 use systole_compiler::{CompileError, Graph, Profile, QuantGraph};
 
@@ -52,14 +57,23 @@ fn reference(quant: &QuantGraph, inputs: &[ArrayD<i64>]) -> Vec<i64> {
     }
 }
 
-/// Lowers random cases under every profile and compares every sample; gives the names of the integer
-/// operators that the cases became, each with its number.
+/// [`holds_under`] every profile.
 fn holds(operator: &str, case: impl Fn(u64) -> Result<Graph, CompileError>) -> Vec<(&'static str, usize)> {
+    holds_under(|_| PROFILES.to_vec(), operator, case)
+}
+
+/// Lowers random cases, each under the profiles that belong to its seed, and compares every sample; gives
+/// the names of the integer operators that the cases became, each with its number.
+fn holds_under(
+    profiles: impl Fn(u64) -> Vec<Profile>,
+    operator: &str,
+    case: impl Fn(u64) -> Result<Graph, CompileError>,
+) -> Vec<(&'static str, usize)> {
     let (mut compared, mut names) = (0, Vec::new());
     for seed in 0..CASES {
         let graph = case(seed).unwrap_or_else(|error| panic!("{operator}, seed {seed}: {error}"));
         assert_eq!(graph.verify(), Ok(()), "{operator}, seed {seed}");
-        for profile in PROFILES {
+        for profile in profiles(seed) {
             let at = format!("{operator}, seed {seed}, {profile}");
             let quant = lowered(&graph, profile).unwrap_or_else(|error| panic!("{at}: {error}\n{graph}"));
             assert_eq!(quant.verify(), Ok(()), "{at}\n{quant}");
@@ -107,6 +121,16 @@ fn lowered_maximum_poolings_compute_what_the_operator_does() {
 }
 
 #[test]
+fn lowered_average_poolings_compute_what_the_operator_does() {
+    names(&holds("AVERAGE_POOL_2D", AveragePool2d::random_case), &["pool"]);
+}
+
+#[test]
+fn lowered_means_compute_what_the_operator_does() {
+    names(&holds("MEAN", Mean::random_case), &["pool", "depthwise"]);
+}
+
+#[test]
 fn lowered_paddings_compute_what_the_operator_does() {
     names(&holds("PAD", Pad::random_case), &["pad"]);
 }
@@ -119,4 +143,27 @@ fn lowered_concatenations_compute_what_the_operator_does() {
 #[test]
 fn lowered_searches_for_the_greatest_element_compute_what_the_operator_does() {
     holds("ARG_MAX", ArgMax::random_case);
+}
+
+#[test]
+fn lowered_sums_differences_and_products_compute_what_the_operator_does() {
+    for operation in [TfliteJoin::Add, TfliteJoin::Sub, TfliteJoin::Mul] {
+        // Every exact map of two operands is derived over 65,536 pairs and derived again to verify it.
+        let one = |seed: u64| PROFILES.iter().copied().skip(seed as usize % PROFILES.len()).take(1).collect();
+        let counts = holds_under(one, &format!("{operation:?}"), |seed| Arithmetic::random_case(operation, seed));
+        names(&counts, &["join", "map"]);
+    }
+}
+
+#[test]
+fn lowered_functions_of_one_element_compute_what_the_operator_does() {
+    let slope = Unary::LeakyRelu { alpha: 0.0 };
+    for function in [Unary::Relu, Unary::Relu6, slope, Unary::Prelu, Unary::HardSwish, Unary::Logistic, Unary::Tanh] {
+        names(&holds(function.name(), |seed| function.random_case(seed)), &["map"]);
+    }
+    // TensorFlow Lite Micro has no such operator.
+    let function = Unary::ReluN1To1;
+    names(&holds_under(|_| PROFILES[1..].to_vec(), function.name(), |seed| function.random_case(seed)), &["map"]);
+    let refused = lowered(&function.random_case(0).unwrap(), Profile::Tflm).unwrap_err().to_string();
+    assert!(refused.contains("node") && refused.contains("tflm"), "{refused}");
 }

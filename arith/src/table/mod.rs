@@ -4,6 +4,7 @@
 mod curve;
 mod fixed_exp;
 mod hard_swish;
+mod join_constant;
 mod ort;
 mod ort_math;
 mod piecewise;
@@ -12,6 +13,7 @@ mod tflite;
 
 pub use curve::{Curve, TfliteCurve};
 pub use hard_swish::{HardSwish, ShortMultiplier};
+pub use join_constant::JoinConstant;
 pub use ort::{OrtFunction, OrtTable};
 pub use piecewise::{LeakyShift, PiecewiseRescale, Slope};
 pub use rescale::Rescale;
@@ -39,6 +41,8 @@ pub enum TableFormula {
     HardSwish(HardSwish),
     /// A logistic function or hyperbolic tangent (TensorFlow Lite).
     TfliteCurve(TfliteCurve),
+    /// An operator of two elements one of which is constant.
+    JoinConstant(JoinConstant),
 }
 
 impl TableFormula {
@@ -49,6 +53,7 @@ impl TableFormula {
             TableFormula::Ort(formula) => formula.channels,
             TableFormula::PiecewiseRescale(formula) => formula.negative.len(),
             TableFormula::LeakyShift(_) | TableFormula::HardSwish(_) | TableFormula::TfliteCurve(_) => 1,
+            TableFormula::JoinConstant(formula) => formula.constants.len(),
         }
     }
 
@@ -62,6 +67,7 @@ impl TableFormula {
             TableFormula::LeakyShift(formula) => formula.evaluate(x),
             TableFormula::HardSwish(formula) => formula.evaluate(x),
             TableFormula::TfliteCurve(formula) => formula.evaluate(x),
+            TableFormula::JoinConstant(formula) => formula.evaluate(channel, x),
         }
     }
 
@@ -74,6 +80,7 @@ impl TableFormula {
             TableFormula::LeakyShift(formula) => Some(formula.output.element),
             TableFormula::HardSwish(formula) => Some(formula.output.element),
             TableFormula::TfliteCurve(formula) => Some(formula.output.element),
+            TableFormula::JoinConstant(formula) => formula.join.output_type(),
         }
     }
 
@@ -89,6 +96,7 @@ impl TableFormula {
             TableFormula::LeakyShift(formula) => formula.validate(),
             TableFormula::HardSwish(formula) => formula.validate(),
             TableFormula::TfliteCurve(formula) => formula.validate(),
+            TableFormula::JoinConstant(formula) => formula.validate(),
         }
     }
 }
@@ -102,6 +110,7 @@ impl fmt::Display for TableFormula {
             TableFormula::LeakyShift(formula) => formula.fmt(f),
             TableFormula::HardSwish(formula) => formula.fmt(f),
             TableFormula::TfliteCurve(formula) => formula.fmt(f),
+            TableFormula::JoinConstant(formula) => formula.fmt(f),
         }
     }
 }

@@ -59,7 +59,7 @@ impl Conv2d {
         profile: Profile,
     ) -> Result<ConstantData, CompileError> {
         let Parts { layer, window, groups, .. } = self.parts(view)?;
-        let formula = layer.formula(view, TfliteOperator::Conv2d, self.activation, profile)?;
+        let formula = layer.formula(view, operator(groups), self.activation, profile)?;
         let input = image_value(view, values)?;
         let (outputs, of_group) = (layer.outputs(), layer.weights.shape()[3]);
         let [rows, columns] = window.output();
@@ -92,7 +92,7 @@ impl Conv2d {
     pub fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let view = NodeView::new(lowering.graph, node);
         let Parts { layer, window, channels, groups } = self.parts(&view)?;
-        let formula = layer.formula(&view, TfliteOperator::Conv2d, self.activation, lowering.profile)?;
+        let formula = layer.formula(&view, operator(groups), self.activation, lowering.profile)?;
         let (taps, outputs) = (window.taps(), layer.outputs());
         let alone = channels > 1 && groups == channels && groups == outputs;
         let width = if alone { taps } else { taps * channels };
@@ -150,6 +150,14 @@ impl Conv2d {
         let op = Conv2d { sliding, activation: random.fused() };
         let weights = [groups * of_outputs, kernel[0], kernel[1], of_group];
         image_layer(random, super::Op::Conv2d(op), &window, groups * of_group, &weights, 0)
+    }
+}
+
+/// The runtimes have another kernel for several groups.
+fn operator(groups: usize) -> TfliteOperator {
+    match groups {
+        1 => TfliteOperator::Conv2d,
+        _ => TfliteOperator::GroupedConv2d,
     }
 }
 

@@ -4,6 +4,8 @@
 //! integers, and a generator of random cases for the tests.
 
 pub mod arg_max;
+pub mod arithmetic;
+pub mod average_pool_2d;
 mod clamp;
 pub mod concatenation;
 pub mod conv_2d;
@@ -13,6 +15,7 @@ pub mod fully_connected;
 pub mod image;
 mod layer;
 pub mod max_pool_2d;
+pub mod mean;
 pub mod node_view;
 pub mod onnx;
 pub mod pad;
@@ -20,6 +23,7 @@ pub mod quantize;
 pub mod random;
 pub mod reshape;
 pub mod softmax;
+pub mod unary;
 
 pub use node_view::{sample_shape, NodeView};
 
@@ -46,6 +50,10 @@ pub enum Op {
     Dequantize(dequantize::Dequantize),
     /// TFLite: index of the greatest element along the innermost dimension.
     ArgMax(arg_max::ArgMax),
+    /// TFLite: sum, difference or product of two tensors.
+    Arithmetic(arithmetic::Arithmetic),
+    /// TFLite: mean of each channel on each window.
+    AveragePool2d(average_pool_2d::AveragePool2d),
     /// TFLite: the channels of several tensors behind each other.
     Concatenation(concatenation::Concatenation),
     /// TFLite: matrix product on each window, bias, requantization.
@@ -54,8 +62,12 @@ pub enum Op {
     DepthwiseConv2d(depthwise_conv_2d::DepthwiseConv2d),
     /// TFLite: greatest element of each channel on each window.
     MaxPool2d(max_pool_2d::MaxPool2d),
+    /// TFLite: mean over rows and columns, with rescaling.
+    Mean(mean::Mean),
     /// TFLite: rows and columns of one value around an image.
     Pad(pad::Pad),
+    /// TFLite: a function of one element.
+    Unary(unary::Unary),
     /// ONNX and QONNX.
     Onnx(onnx::OnnxOp),
 }
@@ -70,11 +82,15 @@ impl Op {
             Op::Quantize(_) => "QUANTIZE",
             Op::Dequantize(_) => "DEQUANTIZE",
             Op::ArgMax(_) => "ARG_MAX",
+            Op::Arithmetic(op) => op.name(),
+            Op::AveragePool2d(_) => "AVERAGE_POOL_2D",
             Op::Concatenation(_) => "CONCATENATION",
             Op::Conv2d(_) => "CONV_2D",
             Op::DepthwiseConv2d(_) => "DEPTHWISE_CONV_2D",
             Op::MaxPool2d(_) => "MAX_POOL_2D",
+            Op::Mean(_) => "MEAN",
             Op::Pad(_) => "PAD",
+            Op::Unary(op) => op.name(),
             Op::Onnx(op) => op.name(),
         }
     }
@@ -91,11 +107,15 @@ impl Op {
             Op::Quantize(op) => op.check(view),
             Op::Dequantize(op) => op.check(view),
             Op::ArgMax(op) => op.check(view),
+            Op::Arithmetic(op) => op.check(view),
+            Op::AveragePool2d(op) => op.check(view),
             Op::Concatenation(op) => op.check(view),
             Op::Conv2d(op) => op.check(view),
             Op::DepthwiseConv2d(op) => op.check(view),
             Op::MaxPool2d(op) => op.check(view),
+            Op::Mean(op) => op.check(view),
             Op::Pad(op) => op.check(view),
+            Op::Unary(op) => op.check(view),
             Op::Onnx(op) => check_onnx(op, view),
         }
     }
@@ -117,11 +137,15 @@ impl Op {
             Op::Quantize(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Dequantize(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::ArgMax(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Arithmetic(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::AveragePool2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Concatenation(op) => op.evaluate(view, values).map(|value| vec![value]),
             Op::Conv2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::DepthwiseConv2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::MaxPool2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
+            Op::Mean(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Pad(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Unary(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Onnx(op) => evaluate_onnx(op, view, values),
         }
     }
@@ -138,11 +162,15 @@ impl Op {
             Op::Quantize(op) => op.lower(node, lowering),
             Op::Dequantize(op) => op.lower(node, lowering),
             Op::ArgMax(op) => op.lower(node, lowering),
+            Op::Arithmetic(op) => op.lower(node, lowering),
+            Op::AveragePool2d(op) => op.lower(node, lowering),
             Op::Concatenation(op) => op.lower(node, lowering),
             Op::Conv2d(op) => op.lower(node, lowering),
             Op::DepthwiseConv2d(op) => op.lower(node, lowering),
             Op::MaxPool2d(op) => op.lower(node, lowering),
+            Op::Mean(op) => op.lower(node, lowering),
             Op::Pad(op) => op.lower(node, lowering),
+            Op::Unary(op) => op.lower(node, lowering),
             Op::Onnx(op) => op.behaviour().lower(node, lowering),
         }
     }

@@ -3,11 +3,17 @@
 use super::model::{OperatorRecord, Options};
 use super::schema::{self, builtin};
 use crate::diagnostic::{CompileError, Unsupported};
+use crate::ops::arithmetic::Arithmetic;
+use crate::ops::average_pool_2d::AveragePool2d;
 use crate::ops::fully_connected::{Activation, FullyConnected};
 use crate::ops::image::{Padding, Sliding};
 use crate::ops::reshape::Reshape;
+use crate::ops::unary::Unary;
 use crate::ops::{arg_max::ArgMax, concatenation::Concatenation, conv_2d::Conv2d, depthwise_conv_2d::DepthwiseConv2d};
-use crate::ops::{dequantize::Dequantize, max_pool_2d::MaxPool2d, pad::Pad, quantize::Quantize, softmax::Softmax, Op};
+use crate::ops::{
+    dequantize::Dequantize, max_pool_2d::MaxPool2d, mean::Mean, pad::Pad, quantize::Quantize, softmax::Softmax, Op,
+};
+use systole_arith::join::TfliteJoin;
 
 /// TFLite operators have no names: `<operator>_<place in the file>`.
 pub fn node_name(index: usize, record: &OperatorRecord) -> String {
@@ -59,6 +65,31 @@ pub fn operator(node: &str, record: &OperatorRecord) -> Result<Op, CompileError>
             let (sliding, kernel) = sliding(node, &record.options, true)?;
             Op::MaxPool2d(MaxPool2d { sliding, kernel, activation: activation()? })
         }
+        builtin::AVERAGE_POOL_2D => {
+            let (sliding, kernel) = sliding(node, &record.options, true)?;
+            Op::AveragePool2d(AveragePool2d { sliding, kernel, activation: activation()? })
+        }
+        builtin::MEAN => {
+            let keep_dims = matches!(record.options, Options::Reducer { keep_dims: true });
+            Op::Mean(Mean { keep_dims })
+        }
+        builtin::ADD => Op::Arithmetic(Arithmetic { operation: TfliteJoin::Add, activation: activation()? }),
+        builtin::SUB => Op::Arithmetic(Arithmetic { operation: TfliteJoin::Sub, activation: activation()? }),
+        builtin::MUL => Op::Arithmetic(Arithmetic { operation: TfliteJoin::Mul, activation: activation()? }),
+        builtin::RELU => Op::Unary(Unary::Relu),
+        builtin::RELU6 => Op::Unary(Unary::Relu6),
+        builtin::RELU_N1_TO_1 => Op::Unary(Unary::ReluN1To1),
+        builtin::LEAKY_RELU => {
+            let alpha = match record.options {
+                Options::LeakyRelu { alpha } => alpha,
+                _ => 0.0,
+            };
+            Op::Unary(Unary::LeakyRelu { alpha })
+        }
+        builtin::PRELU => Op::Unary(Unary::Prelu),
+        builtin::HARD_SWISH => Op::Unary(Unary::HardSwish),
+        builtin::LOGISTIC => Op::Unary(Unary::Logistic),
+        builtin::TANH => Op::Unary(Unary::Tanh),
         builtin::CONCATENATION => {
             let axis = match record.options {
                 Options::Concatenation { axis, .. } => axis,

@@ -174,21 +174,34 @@ pub mod reshape {
 
 /// Numbers of the operators that are read.
 pub mod builtin {
+    pub const ADD: i32 = 0;
+    pub const AVERAGE_POOL_2D: i32 = 1;
     pub const CONCATENATION: i32 = 2;
     pub const CONV_2D: i32 = 3;
     pub const DEPTHWISE_CONV_2D: i32 = 4;
     pub const DEQUANTIZE: i32 = 6;
     pub const FULLY_CONNECTED: i32 = 9;
+    pub const LOGISTIC: i32 = 14;
     pub const MAX_POOL_2D: i32 = 17;
+    pub const MUL: i32 = 18;
+    pub const RELU: i32 = 19;
+    pub const RELU_N1_TO_1: i32 = 20;
+    pub const RELU6: i32 = 21;
     pub const RESHAPE: i32 = 22;
     pub const SOFTMAX: i32 = 25;
+    pub const TANH: i32 = 28;
     pub const CUSTOM: i32 = 32;
     pub const PAD: i32 = 34;
+    pub const MEAN: i32 = 40;
+    pub const SUB: i32 = 41;
     pub const SQUEEZE: i32 = 43;
+    pub const PRELU: i32 = 54;
     pub const ARG_MAX: i32 = 56;
     pub const PADV2: i32 = 60;
     pub const EXPAND_DIMS: i32 = 70;
+    pub const LEAKY_RELU: i32 = 98;
     pub const QUANTIZE: i32 = 114;
+    pub const HARD_SWISH: i32 = 117;
 }
 
 /// Names of `TensorType` by number.
