@@ -241,6 +241,56 @@ def measure_pools(stored, count, equal):
         show(f"{kind}, every sum, output scale {'equal' if equal else 'other'}, {count} sets of scales", total, differing)
 
 
+def edge_layer(rng, number, alpha):
+    """One input of every value, 48 channels whose biases put accumulators beside rounding edges."""
+    dtype, per_channel = ("int8", "uint8")[number % 2], number // 2 % 2
+    lo, hi = limits(dtype)
+    kind, count = np.dtype(dtype).type, 48
+    sx, sy = f32(10 ** rng.uniform(-3, 0) / alpha), f32(10 ** rng.uniform(-2, 0))
+    zx, zy, zw = (int(v) for v in rng.integers(lo, hi, 3))
+    power = 2.0 ** (-24, -21, -18, -14)[number % 4]
+    jitter = 10 ** rng.uniform(-0.3, 0.3, count if per_channel else 1)
+    sw = (power * float(sy) / float(sx * alpha) * jitter).astype(f32)
+    edges = (rng.integers(-100, 100, count) + 0.5) / (float(sx * alpha) * sw.astype(float) / float(sy))
+    bias = np.clip(np.rint(edges), -(2**31) + 70000, 2**31 - 70000).astype(np.int32)
+    x, w = codes(dtype), np.full(count, zw + 1).astype(dtype)
+    acc = f32((x.astype(int) - zx)[:, None] + bias.astype(int))
+    constants = {
+        "sx": sx, "zx": kind(zx), "w": w, "sw": sw if per_channel else sw[0], "b": bias, "sy": sy, "zy": kind(zy),
+        "zw": np.full(count, zw).astype(dtype) if per_channel else kind(zw),
+    }  # fmt: skip
+    scales = {
+        "((alpha*sx)*sw)/sy": f32(f32(alpha * sx) * sw) / sy,
+        "(alpha*(sx*sw))/sy": f32(alpha * f32(sx * sw)) / sy,
+        "(alpha*sx)*(sw/sy)": f32(alpha * sx) * f32(sw / sy),
+        "float64 product": (float(alpha) * float(sx) * sw.astype(float) / float(sy)).astype(f32),
+    }
+    return x, acc, constants, scales, zy
+
+
+def measure_products(count):
+    """QGemm with three alphas and QLinearConv, accumulators beside rounding edges."""
+    for kind, alphas in (("QGemm", (1.0, 0.3, 2.7)), ("QLinearConv", (1.0,))):
+        rng, differing, total = np.random.default_rng(5), {}, 0
+        for number in range(count):
+            for alpha in map(f32, alphas):
+                x, acc, constants, scales, zero = edge_layer(rng, number, alpha)
+                if kind == "QGemm":
+                    inputs, samples = ["x", "sx", "zx", "w", "sw", "zw", "b", "sy", "zy"], x[:, None]
+                    constants["w"], attributes = constants["w"][None], {"alpha": float(alpha)}
+                else:
+                    inputs, samples = ["x", "sx", "zx", "w", "sw", "zw", "sy", "zy", "b"], x[:, None, None, None]
+                    constants["w"], attributes = constants["w"].reshape(-1, 1, 1, 1), {}
+                found = execute([node(kind, inputs, "y", **attributes)], constants, {"x": samples}).reshape(acc.shape)
+                for name, scale in scales.items():
+                    wrong = np.clip(np.rint(f32(acc * scale)) + zero, *limits(x.dtype)) != found
+                    differing[f"rint(acc * s) + zy, s = {name}"] = (
+                        differing.get(f"rint(acc * s) + zy, s = {name}", 0) + int(wrong.sum())
+                    )
+                total += acc.size
+        show(f"{kind}, accumulators beside rounding edges", total, differing)
+
+
 def measure_chains(stored, count):
     """MatMulInteger of one element and 64 weights, Cast, Mul, Add, QuantizeLinear."""
     rng, differing, total = np.random.default_rng(4), {}, 0
@@ -287,6 +337,7 @@ def main():
     measure_pools(stored, 200, equal=False)
     measure_pools(stored, 200, equal=True)
     measure_chains(stored, 200)
+    measure_products(120)
     lists = [f' "{key}": [\n' + ",\n".join("  " + json.dumps(e) for e in stored[key]) + "\n ]" for key in ("joins", "tables", "pools", "chains")]
     TARGET.parent.mkdir(exist_ok=True)
     TARGET.write_text(f'{{\n "onnxruntime": "{stored["onnxruntime"]}",\n' + ",\n".join(lists) + "\n}\n")
