@@ -41,7 +41,8 @@ class Model(ImageOperators):
 
     def code_name(self, operator):
         """The schema's name of an operator."""
-        code = self.model.operatorCodes[operator.opcodeIndex].builtinCode
+        record = self.model.operatorCodes[operator.opcodeIndex]
+        code = max(record.builtinCode, record.deprecatedBuiltinCode)
         return next(name for name, value in vars(schema.BuiltinOperator).items() if value == code)
 
     def evaluate(self, profile, samples):
