@@ -5,7 +5,7 @@ mod support;
 use std::time::Instant;
 use support::Seeded;
 use systole_arith::formula::{Activation, TfliteProfile};
-use systole_arith::hardware::{pivots, Affine, Counterexample, ShiftRounding};
+use systole_arith::hardware::{pivots, Affine, Counterexample, Lookup, ShiftRounding};
 use systole_arith::{Formula, Range, Requantizer, Step};
 
 /// A stage: raw accumulators with a stride and offsets, their step, and its cheapest form.
@@ -26,6 +26,14 @@ fn stage(seeded: &mut Seeded, formula: &Formula, stride: i64, reach: i64) -> (St
     let form =
         Requantizer::search(&step, &pivots(stride, &offsets)).unwrap_or_else(|error| panic!("{formula}: {error}"));
     (step, form)
+}
+
+/// The values of a step over all of its domains; outside a channel's own, those of the nearer end.
+fn table_of(step: &Step) -> Requantizer {
+    let domain = step.domain_hull().expect("channels");
+    let values = |channel| (domain.lo..=domain.hi).map(|raw| step.evaluate(channel, raw)).collect();
+    let channels = step.channels.len();
+    Requantizer::Table(Lookup { channels, lowest: domain.lo, values: (0..channels).map(values).collect() })
 }
 
 fn agree_everywhere(step: &Step, form: &Requantizer) -> bool {
@@ -66,7 +74,7 @@ fn forms_of_wide_domains_equal_their_steps_at_seeded_accumulators() {
     }
 }
 
-/// Every change of one constant of a form by one unit.
+/// Every change of one constant of a form by one unit; of a table, of some.
 fn mutations(form: &Requantizer) -> Vec<Requantizer> {
     let mut mutated = Vec::new();
     match form {
@@ -85,6 +93,15 @@ fn mutations(form: &Requantizer) -> Vec<Requantizer> {
                         other.thresholds[channel][level] += change;
                         mutated.push(Requantizer::Thresholds(other));
                     }
+                }
+            }
+        }
+        Requantizer::Table(table) => {
+            for (channel, values) in table.values.iter().enumerate() {
+                for at in (channel..values.len()).step_by(89) {
+                    let mut other = table.clone();
+                    other.values[channel][at] += 1;
+                    mutated.push(Requantizer::Table(other));
                 }
             }
         }
@@ -121,7 +138,9 @@ fn certificates_fail_exactly_where_a_changed_constant_changes_the_function() {
     for formula in support::all(&mut seeded, 3) {
         let (step, form) = stage(&mut seeded, &formula, 1, 700);
         let search = Requantizer::binary_search(&step);
-        for mutated in mutations(&form).into_iter().chain(mutations(&search)) {
+        let table = table_of(&step);
+        assert_eq!(table.certify(&step), Ok(()), "{formula}");
+        for mutated in [&form, &search, &table].into_iter().flat_map(mutations) {
             let certified = mutated.certify(&step);
             if let Err(Counterexample::Malformed { what, .. }) = certified {
                 assert!(what.contains("ascending"), "{what}");
