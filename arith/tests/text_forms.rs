@@ -8,10 +8,12 @@ use systole_arith::border::{
     AffineTail, ElementwiseOp, FixedType, FloatConstant, HostQuant, IntegerScale, TfliteDequantize, TfliteQuantize,
     TfliteRequantize, TfliteSoftmax, TopKOutput,
 };
-use systole_arith::formula::TfliteProfile;
+use systole_arith::formula::{Activation, TfliteMeanShape, TfliteProfile, TfliteTensorScale};
 use systole_arith::hardware::pivots;
+use systole_arith::join::TfliteJoin;
 use systole_arith::rounding::RoundingMode;
-use systole_arith::{BorderOp, Formula, IntType, Range, Requantizer, Step};
+use systole_arith::table::TfliteTable;
+use systole_arith::{BorderOp, Formula, IntType, JoinFormula, JoinMap, Range, Requantizer, Step, Table, TableFormula};
 
 #[test]
 fn border_operations_of_every_kind_survive_their_text_form() {
@@ -86,4 +88,53 @@ fn formulas_damaged_in_their_text_form_are_refused_and_no_panic() {
         }
     }
     assert!(refused > 10, "{refused}");
+}
+
+#[test]
+fn joins_tables_pools_and_means_damaged_in_their_text_form_are_refused_and_no_panic() {
+    let tensor = |scale, zero_point| TfliteTensorScale { scale, zero_point };
+    let (left, right, output) = (tensor(0.05, -3), tensor(0.031, 17), tensor(0.06, 5));
+    let (none, byte) = (Activation::None, IntType::Signed(8));
+    let mut texts: [Vec<String>; 3] = Default::default();
+    for profile in support::PROFILES {
+        for operator in [TfliteJoin::Add, TfliteJoin::Sub, TfliteJoin::Mul] {
+            let join = JoinFormula::tflite(profile, operator, left, right, output, none, byte).unwrap();
+            texts[0].push(serde_json::to_string(&join).unwrap());
+        }
+        let prelu = TfliteTable::Prelu { alpha: &[3, -7], scale: right };
+        for operator in [TfliteTable::Relu6, TfliteTable::LeakyRelu { alpha: 0.1 }, prelu, TfliteTable::HardSwish] {
+            let table = TableFormula::tflite(profile, operator, left, output, byte).unwrap();
+            texts[1].push(serde_json::to_string(&table).unwrap());
+        }
+        let logistic = TableFormula::tflite(profile, TfliteTable::Logistic, left, tensor(1.0 / 256.0, -128), byte);
+        texts[1].push(serde_json::to_string(&logistic.unwrap()).unwrap());
+        let pool = Formula::tflite_average_pool(profile, vec![4, 6, 9], none, left, byte).unwrap();
+        let shape = TfliteMeanShape { count: 12, channels: 3, rows_and_columns_kept: true };
+        let mean = Formula::tflite_mean(profile, shape, left, output, byte).unwrap();
+        texts[2].extend([pool, mean].iter().map(|formula| serde_json::to_string(formula).unwrap()));
+    }
+    let mut seeded = Seeded(0x80);
+    let domain = Range::new(-20, 20);
+    let (mut refused, mut read) = (0, 0);
+    for (kind, texts) in texts.iter().enumerate() {
+        for text in texts {
+            for _ in 0..60 {
+                let mut damaged = text.clone().into_bytes();
+                for _ in 0..1 + seeded.next() % 3 {
+                    let at = (seeded.next() % damaged.len() as u64) as usize;
+                    damaged[at] = seeded.pick(b"0123456789-./e\"[]{},:");
+                }
+                let derived = match kind {
+                    0 => serde_json::from_slice(&damaged)
+                        .map(|f: JoinFormula| JoinMap::derive(&f, domain, domain).is_ok()),
+                    1 => serde_json::from_slice(&damaged).map(|f: TableFormula| Table::derive(&f, domain).is_ok()),
+                    _ => serde_json::from_slice(&damaged)
+                        .map(|f: Formula| Step::derive(&f, &vec![domain; f.channels().min(4)]).is_ok()),
+                };
+                read += usize::from(derived.is_ok());
+                refused += usize::from(matches!(derived, Ok(false)));
+            }
+        }
+    }
+    assert!(refused > 10 && read > 2 * refused, "{refused} refused of {read} that are read");
 }
