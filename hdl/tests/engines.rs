@@ -246,6 +246,25 @@ fn stalled_stages_lose_double_and_swap_nothing() {
 }
 
 #[test]
+fn a_beat_is_taken_in_every_cycle_across_pixels_and_samples() {
+    for make in [pass, join, concat, reduce] {
+        for seed in 0..60 {
+            let mut case = make(&mut Random(seed));
+            let ports = case.spec.engine.ports();
+            for (stream, port) in case.spec.inputs.iter_mut().zip(&ports) {
+                stream.lanes = port.lanes;
+            }
+            case.spec.fifo_depths.iter_mut().for_each(|depth| *depth = 64);
+            let beats = ports[0].pixels * ports[0].channels.div_ceil(ports[0].lanes);
+            let (taken, _) = case.predicted();
+            let starts: Vec<u64> = taken[0].iter().copied().step_by(beats).collect();
+            let cycles = case.spec.engine.cycles();
+            assert_eq!(starts, [1, 1 + cycles, 1 + 2 * cycles], "seed {seed}: {:?}", case.spec.engine);
+        }
+    }
+}
+
+#[test]
 fn stages_are_lint_clean() {
     let random = &mut Random(7);
     let byte = IntType::Signed(8);

@@ -132,28 +132,32 @@ impl JoinEngine {
         u64::from(one.min(other)) * self.lanes as u64
     }
 
-    /// Bits of the tables of all lanes.
-    pub fn table_bits(&self) -> u64 {
-        let tables = [self.table(0), self.table(1)];
-        tables.iter().flatten().map(RomSpec::bits).sum::<u64>() * self.lanes as u64
+    /// The operands: what names them, their maps where they are summed.
+    fn sides(&self) -> [Side<'_>; 2] {
+        let (left, right) = match &self.combine {
+            Combine::Sum { left, right } => (Some(left), Some(right)),
+            Combine::Product { .. } => (None, None),
+        };
+        [Side { name: "left", operand: self.left, map: left }, Side { name: "right", operand: self.right, map: right }]
     }
 
-    /// The table of operand `index` (0 or 1), where it has one: a word for each stored operand.
-    pub fn table(&self, index: usize) -> Option<RomSpec> {
-        let Combine::Sum { left, right } = &self.combine else { return None };
-        let (operand, map, side) = match index {
-            0 => (self.left, left, "left"),
-            _ => (self.right, right, "right"),
-        };
-        let OperandMap::Table { values, .. } = map else { return None };
-        let width = values.iter().map(|&value| Range::point(value)).reduce(Range::hull)?.signed_bits();
-        let ty = IntType::Signed(width);
+    /// Bits of the tables of all lanes.
+    pub fn table_bits(&self) -> u64 {
+        let bits =
+            |side: Side<'_>| side.table_width().map_or(0, |width| u64::from(width) << side.operand.element.bits());
+        self.sides().map(bits).iter().sum::<u64>() * self.lanes as u64
+    }
+
+    /// The table of an operand, where it has one: a word for each stored operand.
+    fn table(&self, side: Side<'_>) -> Option<RomSpec> {
+        let (width, map) = (side.table_width()?, side.map?);
+        let element = side.operand.element;
         let word = |stored: u64| {
-            let value = contribution(map, operand.element.decode(stored)).unwrap_or(0);
-            BigUint::from(ty.encode(value))
+            let value = contribution(map, element.decode(stored)).unwrap_or(0);
+            BigUint::from(IntType::Signed(width).encode(value))
         };
-        let words = (0..1u64 << operand.element.bits()).map(word).collect();
-        Some(RomSpec::new(format!("{}_{side}_table", self.name), words, width, &self.cells))
+        let words = (0..1u64 << element.bits()).map(word).collect();
+        Some(RomSpec::new(format!("{}_{}_table", self.name, side.name), words, width, &self.cells))
     }
 
     /// Timing: from pairs of beats to groups of results on the returned edge. `credits`: room for output beats in
@@ -179,40 +183,25 @@ impl JoinEngine {
         ));
         let credits = EveryBeat::new(&mut intake, gate);
         let takes = credits.take(&mut intake);
-        let operands: Vec<Vec<Expr>> = (0..2)
-            .map(|index| {
-                let data = intake.inputs[index].data;
-                let register = intake.m.register(["left", "right"][index], data.ty());
-                intake.m.clock(register, data.expr());
-                lanes_of(&register.expr(), self.lanes)
-            })
-            .collect();
+        let m = &mut intake.m;
+        // What each lane gets of each operand: as stored, or from its table.
+        let mut words: Vec<Vec<Expr>> = Vec::with_capacity(2);
+        for (input, side) in intake.inputs.iter().zip(self.sides()) {
+            let register = m.register(side.name, input.data.ty());
+            m.clock(register, input.data.expr());
+            let stored = lanes_of(&register.expr(), self.lanes);
+            words.push(match self.table(side) {
+                None => stored,
+                Some(rom) => looked_up(m, side.name, &rom, &stored)?,
+            });
+        }
         let lane = self.lane_module()?;
-        let tables: Vec<(&str, Arc<Module>)> = ["left", "right"]
-            .into_iter()
-            .enumerate()
-            .filter_map(|(index, side)| Some((side, self.table(index)?)))
-            .map(|(side, rom)| Ok((side, rom.module()?)))
-            .collect::<Result<_, HdlError>>()?;
-        let raw_type = uint(gate.results.bits);
         let mut raw = Vec::with_capacity(self.lanes);
-        for at in 0..self.lanes {
-            let result = intake.m.wire(format!("raw_{at}"), raw_type);
-            let mut ports = vec![("raw", result.expr())];
-            for (index, side) in ["left", "right"].into_iter().enumerate() {
-                let stored = &operands[index][at];
-                let Some((_, rom)) = tables.iter().find(|(with, _)| *with == side) else {
-                    ports.push((side, stored.clone()));
-                    continue;
-                };
-                let width = self.table(index).map_or(1, |rom| rom.width);
-                let word = intake.m.wire(format!("{side}_word_{at}"), uint(width));
-                let bindings = [("address", stored.clone()), ("data", word.expr())];
-                intake.m.instance(format!("{side}_table_{at}"), rom, &bindings);
-                ports.push((side, word.expr()));
-            }
-            intake.m.instance(format!("lane_{at}"), &lane, &ports);
-            raw.push(result.expr());
+        for (at, (left, right)) in words[0].iter().zip(&words[1]).enumerate() {
+            let result = m.wire(format!("raw_{at}"), uint(gate.results.bits)).expr();
+            let ports = [("left", left.clone()), ("right", right.clone()), ("raw", result.clone())];
+            m.instance(format!("lane_{at}"), &lane, &ports);
+            raw.push(result);
         }
         intake.finish(&takes.expr(), 1 + self.lane_latency() as usize, word_of(raw))
     }
@@ -226,6 +215,38 @@ impl JoinEngine {
     ) -> Result<Beats, RegroupBuildError> {
         Ok(instantiate(m, &self.module(gate)?, inputs, returned, &self.results()))
     }
+}
+
+/// One of the operands and what becomes of it.
+#[derive(Clone, Copy, Debug)]
+struct Side<'a> {
+    name: &'static str,
+    operand: JoinOperand,
+    /// None in a product.
+    map: Option<&'a OperandMap>,
+}
+
+impl Side<'_> {
+    /// Two's-complement bits of a word of its table; none where it has no table.
+    fn table_width(&self) -> Option<u32> {
+        match self.map? {
+            OperandMap::Linear { .. } => None,
+            OperandMap::Table { values, .. } => {
+                Some(values.iter().map(|&value| Range::point(value).signed_bits()).max().unwrap_or(1))
+            }
+        }
+    }
+}
+
+/// A table for each lane; gives their words.
+fn looked_up(m: &mut ModuleBuilder, name: &str, rom: &RomSpec, stored: &[Expr]) -> Result<Vec<Expr>, HdlError> {
+    let module = rom.module()?;
+    let word = |(at, address): (usize, &Expr)| {
+        let word = m.wire(format!("{name}_word_{at}"), uint(rom.width)).expr();
+        m.instance(format!("{name}_table_{at}"), &module, &[("address", address.clone()), ("data", word.clone())]);
+        word
+    };
+    Ok(stored.iter().enumerate().map(word).collect())
 }
 
 /// What an operand contributes to a sum; none where its table ends.

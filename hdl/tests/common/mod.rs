@@ -92,7 +92,7 @@ impl Bench {
     }
 
     /// By the token model: sources always valid, sinks always ready.
-    fn predicted(&self) -> Edges {
+    pub fn predicted(&self) -> Edges {
         let spec = &self.spec;
         let samples = self.expected.len();
         let mut model = TokenModel::new();

@@ -1,7 +1,8 @@
 //! One lane of a join: two operands become one number.
 
-use super::super::intake::{number, resize};
-use super::{JoinEngine, JoinOperand};
+use super::{JoinEngine, Side};
+use crate::engine::intake::{number, resize};
+use crate::engine::matrix::delay;
 use crate::typed::{sint, uint, Expr, HdlError, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
 use systole_arith::join::{Combine, OperandMap};
@@ -54,8 +55,10 @@ impl JoinEngine {
 
     /// Clock edges after the operands at which the terms of a sum are there.
     fn terms_at(&self) -> u64 {
-        let tables = [self.table(0), self.table(1)];
-        tables.iter().flatten().map(|rom| rom.read_latency).max().unwrap_or(0)
+        match self.sides().iter().any(|side| side.table_width().is_some()) {
+            true => self.cells.memory_read_latency,
+            false => 0,
+        }
     }
 
     /// The lane. Ports: `left`, `right` (the stored operand, or the word of its table, which is there a memory read
@@ -72,16 +75,16 @@ impl JoinEngine {
                 ));
                 m.comment(format!("In {bits} bits, {} cycles after the operands.", self.lane_latency()));
                 let mut terms = Vec::new();
-                for (index, map) in [left, right].into_iter().enumerate() {
-                    terms.extend(self.terms(&mut m, index, map, bits));
+                for (side, map) in self.sides().into_iter().zip([left, right]) {
+                    terms.extend(self.terms(&mut m, side, map, bits));
                 }
                 sum(&mut m, terms, bits)
             }
             Combine::Product { left_zero, right_zero } => {
                 m.comment(format!("(left - {left_zero}) * (right - {right_zero}) in {bits} bits,"));
                 m.comment(format!("{} cycles after the operands.", self.lane_latency()));
-                let left = Self::centred(&mut m, "left", self.left, *left_zero);
-                let right = Self::centred(&mut m, "right", self.right, *right_zero);
+                let [left, right] = self.sides();
+                let (left, right) = (left.centred(&mut m, *left_zero), right.centred(&mut m, *right_zero));
                 let product = left.expr().mul(right.expr());
                 let mut held = m.register("product", product.ty());
                 m.clock(held, product);
@@ -98,38 +101,36 @@ impl JoinEngine {
         m.build()
     }
 
-    /// What operand `index` adds, when all terms of the sum are there.
-    fn terms(&self, m: &mut ModuleBuilder, index: usize, map: &OperandMap, bits: u32) -> Vec<Term> {
-        let (side, operand) = match index {
-            0 => ("left", self.left),
-            _ => ("right", self.right),
-        };
-        if let Some(rom) = self.table(index) {
-            let word = m.input(side, uint(rom.width));
-            let word = later(m, side, word, self.terms_at() - rom.read_latency);
+    /// What an operand adds, when all terms of the sum are there.
+    fn terms(&self, m: &mut ModuleBuilder, side: Side<'_>, map: &OperandMap, bits: u32) -> Vec<Term> {
+        if let Some(width) = side.table_width() {
+            let word = m.input(side.name, uint(width));
             return vec![Term { value: resize(&word.expr().as_signed(), bits), negative: false }];
         }
         let digits = terms_of(map);
-        let ty = uint(operand.element.bits());
+        let element = side.operand.element;
         if digits.is_empty() {
-            m.ignored_input(side, ty);
+            m.ignored_input(side.name, uint(element.bits()));
             return Vec::new();
         }
-        let stored = m.input(side, ty);
-        let stored = later(m, side, stored, self.terms_at());
-        let value = m.let_(format!("{side}_number"), resize(&number(&stored.expr(), operand.element), bits));
+        let stored = m.input(side.name, uint(element.bits()));
+        let stored = delay(m, side.name, stored, self.terms_at() as usize, false);
+        let value = m.let_(format!("{}_number", side.name), resize(&number(&stored.expr(), element), bits));
         let term = |digit: Digit| Term { value: value.expr().shl_const(digit.shift), negative: digit.negative };
         digits.into_iter().map(term).collect()
     }
+}
 
-    /// A register of an operand less its zero point.
-    fn centred(m: &mut ModuleBuilder, side: &str, operand: JoinOperand, zero: i64) -> Signal {
-        let stored = m.input(side, uint(operand.element.bits()));
-        let ty = sint(operand.centred_bits(zero));
-        let value = number(&stored.expr(), operand.element);
+impl Side<'_> {
+    /// A register of the operand less its zero point.
+    fn centred(&self, m: &mut ModuleBuilder, zero: i64) -> Signal {
+        let element = self.operand.element;
+        let stored = m.input(self.name, uint(element.bits()));
+        let ty = sint(self.operand.centred_bits(zero));
+        let value = number(&stored.expr(), element);
         let wide = ty.width.max(value.ty().width).max(Range::point(zero).signed_bits());
         let difference = value.extend(wide).sub(Expr::lit(sint(wide), zero));
-        let centred = m.register(format!("centred_{side}"), ty);
+        let centred = m.register(format!("centred_{}", self.name), ty);
         m.clock(centred, difference.truncate(ty.width));
         centred
     }
@@ -148,11 +149,6 @@ fn describe(map: &OperandMap, side: &str) -> String {
         OperandMap::Linear { factor } => format!("{factor} * {side}"),
         OperandMap::Table { .. } => format!("table[{side}]"),
     }
-}
-
-/// `signal` after `cycles` registers.
-fn later(m: &mut ModuleBuilder, name: &str, signal: Signal, cycles: u64) -> Signal {
-    super::super::matrix::delay(m, name, signal, cycles as usize, false)
 }
 
 /// The sum of terms, two by two with a register after each addition.
