@@ -141,6 +141,15 @@ impl Window {
         })
     }
 
+    /// Whether its one output pixel reads every input pixel once.
+    pub fn is_global(&self) -> bool {
+        self.kernel == self.input
+            && self.output_pixels() == 1
+            && self.span(0) == self.input[0]
+            && self.span(1) == self.input[1]
+            && !self.reads_padding()
+    }
+
     /// Whether it is [`Window::pointwise`]: every pixel once, one tap.
     pub fn is_pointwise(&self) -> bool {
         *self == Window::pointwise(self.input)

@@ -10,7 +10,7 @@ use systole_arith::{IntType, Range};
 
 /// Integer operators: a closed set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(tag = "op", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "there is one a node, and its weights are far larger")]
 pub enum QuantOp {
     /// Matrix product on each pixel, bias, requantization.

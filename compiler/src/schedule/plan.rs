@@ -184,7 +184,7 @@ impl Site<'_> {
     fn pool(&self, pool: &Pool, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
         let channels = input.channels();
         let (taps, zero_point) = (pool.window.taps() as i64, pool.input_zero_point);
-        let whole = pool.window == Window::global(pool.window.input);
+        let whole = pool.window.is_global();
         let (op, reduce) = match pool.kind {
             PoolKind::Max => (VectorOp::Max, Reduction::Max),
             PoolKind::Sum => (VectorOp::Sum, Reduction::Sum),
