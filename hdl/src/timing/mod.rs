@@ -10,6 +10,7 @@
 //! Source: F. Baccelli, G. Cohen, G. J. Olsder, J.-P. Quadrat, *Synchronization and Linearity*,
 //! Wiley 1992, chapter 2 (timed event graphs).
 
+mod queue;
 mod run;
 mod steady;
 
@@ -130,12 +131,7 @@ impl TokenModel {
     ///
     /// # Panics
     /// As there.
-    pub fn actor_of_blocks(
-        &mut self,
-        name: impl Into<String>,
-        round: Vec<Block>,
-        rounds_per_sample: u64,
-    ) -> ActorId {
+    pub fn actor_of_blocks(&mut self, name: impl Into<String>, round: Vec<Block>, rounds_per_sample: u64) -> ActorId {
         let name = name.into();
         let fires = |block: &Block| block.repeat > 0 && !block.phases.is_empty();
         assert!(rounds_per_sample > 0 && !round.is_empty() && round.iter().all(fires), "actor `{name}` never fires");

@@ -1,6 +1,7 @@
 //! Evaluation of a token model, sample by sample.
 
-use super::{ActorId, EdgeId, TokenModel};
+use super::queue::{Queue, Tokens};
+use super::{ActorId, EdgeId, Give, Phase, TokenModel};
 use std::collections::VecDeque;
 
 /// Nothing can fire although the sample is not finished.
@@ -26,62 +27,6 @@ pub struct Waiting {
     pub have: u64,
 }
 
-/// Runs of tokens on one edge: `count` tokens usable from `time`, `time + stride` ...
-#[derive(Clone, Copy, Debug)]
-struct Tokens {
-    time: u64,
-    stride: u64,
-    count: u64,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Queue {
-    runs: VecDeque<Tokens>,
-    held: u64,
-}
-
-impl Queue {
-    fn push(&mut self, tokens: Tokens) {
-        self.held += tokens.count;
-        if let Some(last) = self.runs.back_mut().filter(|last| last.stride == 0 && tokens.stride == 0) {
-            if last.time == tokens.time {
-                last.count += tokens.count;
-                return;
-            }
-        }
-        self.runs.push_back(tokens);
-    }
-
-    /// Edge at which the first `need` tokens are all usable. Runs are in order of time.
-    fn available(&self, need: u64) -> u64 {
-        let mut left = need;
-        let mut latest = 0;
-        for run in &self.runs {
-            let used = run.count.min(left);
-            latest = latest.max(run.time + run.stride * (used - 1));
-            left -= used;
-            if left == 0 {
-                break;
-            }
-        }
-        latest
-    }
-
-    fn consume(&mut self, mut count: u64) {
-        self.held -= count;
-        while count > 0 {
-            let Some(front) = self.runs.front_mut() else { return };
-            let used = front.count.min(count);
-            front.count -= used;
-            front.time += front.stride * used;
-            count -= used;
-            if front.count == 0 {
-                self.runs.pop_front();
-            }
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 struct ActorState {
     block: usize,
@@ -102,6 +47,14 @@ pub struct Span {
     pub last: u64,
 }
 
+/// Evenly spaced firings of a phase.
+#[derive(Clone, Copy, Debug)]
+struct Firings {
+    first: u64,
+    stride: u64,
+    count: u64,
+}
+
 /// A token model under evaluation. Edges are counted from 1, the first after reset.
 pub struct Run<'m> {
     model: &'m TokenModel,
@@ -116,6 +69,11 @@ pub struct Run<'m> {
     pace: (u64, u64),
     /// `[edge]`: what was taken and given when, where asked for.
     flows: Vec<Option<Flow>>,
+    /// `[edge]`: the actors that take from it.
+    takers: Vec<Vec<usize>>,
+    /// Actors that may be able to fire, and whether each is among them.
+    waiting: VecDeque<usize>,
+    queued: Vec<bool>,
 }
 
 /// Tokens taken from and given to an edge: `(clock edge, count)` each.
@@ -137,11 +95,23 @@ impl TokenModel {
         let queue = |edge: &super::Edge| {
             let mut queue = Queue::default();
             if edge.initial > 0 {
-                queue.push(Tokens { time: 1, stride: 0, count: edge.initial });
+                queue.push(Tokens::at(1, edge.initial));
             }
             queue
         };
+        let mut takers = vec![Vec::new(); self.edges.len()];
+        for (index, actor) in self.actors.iter().enumerate() {
+            for take in actor.round.iter().flat_map(|block| &block.phases).flat_map(|phase| &phase.takes) {
+                let takers: &mut Vec<usize> = &mut takers[take.edge.0];
+                if takers.last() != Some(&index) {
+                    takers.push(index);
+                }
+            }
+        }
         Run {
+            takers,
+            waiting: VecDeque::new(),
+            queued: vec![false; self.actors.len()],
             model: self,
             queues: self.edges.iter().map(queue).collect(),
             actors: vec![ActorState { block: 0, pass: 0, phase: 0, fired: 0, round: 0, ready: 1 }; self.actors.len()],
@@ -202,14 +172,11 @@ impl Run<'_> {
     /// If the sample cannot be finished, with every actor that waits.
     pub fn sample(&mut self) -> Result<(), Deadlock> {
         self.samples += 1;
-        loop {
-            let mut moved = false;
-            for actor in 0..self.actors.len() {
-                moved |= self.advance(actor);
-            }
-            if !moved {
-                break;
-            }
+        self.waiting.extend(0..self.actors.len());
+        self.queued.fill(true);
+        while let Some(actor) = self.waiting.pop_front() {
+            self.queued[actor] = false;
+            self.advance(actor);
         }
         if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary()
         {
@@ -225,56 +192,39 @@ impl Run<'_> {
         self.actors.iter().enumerate().all(done)
     }
 
-    /// Fires `actor` as often as it can within the samples released; whether it fired at all.
-    fn advance(&mut self, actor: usize) -> bool {
+    /// Fires `actor` as often as it can within the samples released.
+    fn advance(&mut self, actor: usize) {
         let program = &self.model.actors[actor];
-        let state = &mut self.actors[actor];
         let last_round = self.samples * program.rounds_per_sample;
-        let mut moved = false;
-        while state.round < last_round {
+        while self.actors[actor].round < last_round {
+            let state = &self.actors[actor];
             let block = &program.round[state.block];
             let phase = &block.phases[state.phase];
-            if phase.takes.iter().any(|take| self.queues[take.edge.0].held < take.need) {
+            if phase.takes.iter().any(|take| self.queues[take.edge.0].held() < take.need) {
                 break;
             }
             let begins = state.round.is_multiple_of(program.rounds_per_sample)
                 && (state.block, state.pass, state.phase, state.fired) == (0, 0, 0, 0);
-            if actor == 0 && begins {
-                state.ready = state.ready.max(due(self.samples - 1, self.pace));
-            }
-            let time = phase
-                .takes
-                .iter()
-                .map(|take| self.queues[take.edge.0].available(take.need))
-                .fold(state.ready, u64::max);
-            for take in &phase.takes {
-                self.queues[take.edge.0].consume(take.consume);
-                if let Some(flow) = &mut self.flows[take.edge.0] {
-                    flow.taken.push((time, take.consume));
-                }
-            }
-            for give in phase.gives.iter().filter(|give| give.count > 0) {
-                if let Some(flow) = &mut self.flows[give.edge.0] {
-                    flow.given.push((time + give.delay + give.stride * (give.count - 1), give.count));
-                }
-                self.queues[give.edge.0].push(Tokens {
-                    time: time + give.delay,
-                    stride: give.stride,
-                    count: give.count,
-                });
-            }
+            let ready = match actor == 0 && begins {
+                true => state.ready.max(due(self.samples - 1, self.pace)),
+                false => state.ready,
+            };
+            let firings = self.firings_ahead(phase, phase.repeat - state.fired, ready);
+            self.fire(phase, &firings);
+            let last = firings.first + firings.stride * (firings.count - 1);
             let spans = &mut self.spans[actor];
             if begins {
-                spans.push(Span { first: time, last: time });
+                spans.push(Span { first: firings.first, last });
             }
             if let Some(span) = spans.last_mut() {
-                span.last = time;
+                span.last = last;
             }
-            if let Some(firings) = &mut self.firings[actor] {
-                firings.push(time);
+            if let Some(recorded) = &mut self.firings[actor] {
+                recorded.extend((0..firings.count).map(|n| firings.first + firings.stride * n));
             }
-            state.ready = time + phase.cycles;
-            state.fired += 1;
+            let state = &mut self.actors[actor];
+            state.ready = last + phase.cycles;
+            state.fired += firings.count;
             if state.fired == phase.repeat {
                 state.fired = 0;
                 state.phase += 1;
@@ -291,9 +241,76 @@ impl Run<'_> {
                     }
                 }
             }
-            moved = true;
         }
-        moved
+    }
+
+    /// The next firings of a phase that are evenly spaced, of which there are at most `most`: firing n
+    /// waits for its tokens and for `phase.cycles` after firing n - 1. While each edge's next tokens lie
+    /// in one run, each wait is a line in n; the firings follow the line that is above the others at
+    /// the start, as far as no steeper one crosses it.
+    fn firings_ahead(&self, phase: &Phase, most: u64, ready: u64) -> Firings {
+        let single = || {
+            let available = phase.takes.iter().map(|take| self.queues[take.edge.0].available(take.need));
+            Firings { first: available.fold(ready, u64::max), stride: phase.cycles, count: 1 }
+        };
+        if most == 1 {
+            return single();
+        }
+        let (mut first, mut stride, mut count) = (ready, phase.cycles, most);
+        for take in &phase.takes {
+            let line = (take.need == take.consume).then(|| self.queues[take.edge.0].line(take.consume)).flatten();
+            let Some(line) = line else { return single() };
+            count = count.min(line.count);
+            if line.first > first {
+                (first, stride) = (line.first, line.stride.max(phase.cycles));
+            } else if line.first == first {
+                stride = stride.max(line.stride);
+            }
+        }
+        for take in &phase.takes {
+            let Some(line) = self.queues[take.edge.0].line(take.consume) else { return single() };
+            if line.stride > stride {
+                count = count.min((first - line.first) / (line.stride - stride) + 1);
+            }
+        }
+        Firings { first, stride, count }
+    }
+
+    /// Takes and gives what firings of a phase do.
+    fn fire(&mut self, phase: &Phase, firings: &Firings) {
+        for take in phase.takes.iter().filter(|take| take.consume > 0) {
+            self.queues[take.edge.0].consume(take.consume * firings.count);
+            if let Some(flow) = &mut self.flows[take.edge.0] {
+                flow.taken.extend((0..firings.count).map(|n| (firings.first + firings.stride * n, take.consume)));
+            }
+        }
+        for give in phase.gives.iter().filter(|give| give.count > 0) {
+            if let Some(flow) = &mut self.flows[give.edge.0] {
+                let last = give.delay + give.stride * (give.count - 1);
+                let usable = (0..firings.count).map(|n| (firings.first + firings.stride * n + last, give.count));
+                flow.given.extend(usable);
+            }
+            self.give(give, firings);
+            for index in 0..self.takers[give.edge.0].len() {
+                let taker = self.takers[give.edge.0][index];
+                if !std::mem::replace(&mut self.queued[taker], true) {
+                    self.waiting.push_back(taker);
+                }
+            }
+        }
+    }
+
+    fn give(&mut self, give: &Give, firings: &Firings) {
+        let queue = &mut self.queues[give.edge.0];
+        let first = firings.first + give.delay;
+        if give.stride == 0 || give.count == 1 {
+            queue.push(Tokens { first, stride: firings.stride, steps: firings.count, group: give.count, used: 0 });
+            return;
+        }
+        for n in 0..firings.count {
+            let first = first + firings.stride * n;
+            queue.push(Tokens { first, stride: give.stride, steps: give.count, group: 1, used: 0 });
+        }
     }
 
     fn deadlock(&self) -> Deadlock {
@@ -302,13 +319,16 @@ impl Run<'_> {
             if state.round == self.samples * program.rounds_per_sample {
                 continue;
             }
-            let short = program.round[state.block].phases[state.phase].takes.iter().find(|take| self.queues[take.edge.0].held < take.need);
+            let short = program.round[state.block].phases[state.phase]
+                .takes
+                .iter()
+                .find(|take| self.queues[take.edge.0].held() < take.need);
             if let Some(take) = short {
                 waiting.push(Waiting {
                     actor: program.name.clone(),
                     edge: self.model.edges[take.edge.0].name.clone(),
                     need: take.need,
-                    have: self.queues[take.edge.0].held,
+                    have: self.queues[take.edge.0].held(),
                 });
             }
         }
@@ -326,19 +346,8 @@ impl Run<'_> {
         let mut state: Vec<u64> = self.actors.iter().map(|actor| relative(actor.ready)).collect();
         state.push(relative(due(self.samples, self.pace)));
         for queue in &self.queues {
-            state.push(queue.held);
-            for run in &queue.runs {
-                if run.stride == 0 || run.time + run.stride * (run.count - 1) <= origin {
-                    let last = relative(run.time + run.stride * (run.count - 1));
-                    push_run(&mut state, last, 0, run.count);
-                } else {
-                    let early = if run.time <= origin { (origin - run.time) / run.stride } else { 0 };
-                    if early > 0 {
-                        push_run(&mut state, 0, 0, early);
-                    }
-                    push_run(&mut state, relative(run.time + run.stride * early), run.stride, run.count - early);
-                }
-            }
+            state.push(queue.held());
+            queue.describe(origin, &mut state);
         }
         (origin, state)
     }
@@ -347,16 +356,4 @@ impl Run<'_> {
 /// First clock edge at which the source may offer a sample.
 fn due(sample: u64, (cycles, samples): (u64, u64)) -> u64 {
     1 + sample * cycles / samples
-}
-
-/// Appends a run, merged with an equal run before it, so that equal states look equal.
-fn push_run(state: &mut Vec<u64>, time: u64, stride: u64, count: u64) {
-    const MARK: u64 = u64::MAX;
-    if let [.., MARK, last_time, last_stride, last_count] = state.as_mut_slice() {
-        if *last_time == time && *last_stride == 0 && stride == 0 {
-            *last_count += count;
-            return;
-        }
-    }
-    state.extend([MARK, time, stride, count]);
 }

@@ -1,7 +1,7 @@
 //! Steady state of a token model: exact interval and latency.
 
-use super::{ActorId, Deadlock, TokenModel};
-use std::collections::{HashMap, VecDeque};
+use super::{ActorId, Deadlock, Run, TokenModel};
+use std::collections::HashMap;
 
 /// Exact figures of a design whose source is always valid and whose sink is always ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +64,29 @@ pub enum SteadyError {
     Aperiodic(u64),
 }
 
+impl Run<'_> {
+    /// Runs samples until the state after one equals that after an earlier one; none if that does not
+    /// happen within `limit` samples.
+    ///
+    /// # Errors
+    /// If the design stops.
+    pub fn until_it_repeats(&mut self, limit: u64) -> Result<Option<Steady>, Deadlock> {
+        let mut seen: HashMap<[u8; 16], (u64, u64)> = HashMap::new();
+        for sample in 1..=limit {
+            self.sample()?;
+            let (origin, state) = self.state();
+            if let Some((before, then)) = seen.insert(digest(&state), (sample, origin)) {
+                return Ok(Some(Steady {
+                    period_samples: sample - before,
+                    period_cycles: origin - then,
+                    warm_up_samples: before,
+                }));
+            }
+        }
+        Ok(None)
+    }
+}
+
 impl TokenModel {
     /// Runs samples until the state after one equals the state after an earlier one: from then on
     /// everything repeats, by construction (states are compared by a 128-bit hash).
@@ -71,49 +94,24 @@ impl TokenModel {
     /// # Errors
     /// If the design stops, or no state recurs within `limit` samples.
     pub fn steady(&self, limit: u64) -> Result<Steady, SteadyError> {
-        let mut run = self.start();
-        let mut seen: HashMap<[u8; 16], (u64, u64)> = HashMap::new();
-        for sample in 1..=limit {
-            run.sample()?;
-            let (origin, state) = run.state();
-            if let Some((before, then)) = seen.insert(digest(&state), (sample, origin)) {
-                return Ok(Steady {
-                    period_samples: sample - before,
-                    period_cycles: origin - then,
-                    warm_up_samples: before,
-                });
-            }
-        }
-        Err(SteadyError::Aperiodic(limit))
+        self.start().until_it_repeats(limit)?.ok_or(SteadyError::Aperiodic(limit))
     }
 
     /// Whether the design keeps up with `pace` (so many cycles for so many samples) for ever.
     ///
-    /// The source is paced. Relative to the pace, firings can then only move later from sample to
-    /// sample (the model is monotone and starts from the earliest state), so the design keeps up
-    /// exactly if they come to rest, which they do within as many samples as a dependency can
-    /// reach back. A design that is not at rest after `limit` samples does not keep up, or settles
-    /// later than that; the answer is then no.
+    /// The source is paced. Where the state after a sample equals that after an earlier one, everything
+    /// between repeats, and what it takes is the design's interval, or the pace itself. A design whose
+    /// state has not recurred after `limit` samples settles later than that; the answer is then no.
     ///
     /// # Errors
     /// If the design stops.
     pub fn sustains(&self, pace: (u64, u64), limit: u64) -> Result<bool, Deadlock> {
         let mut run = self.start_paced(pace);
-        let mut states = VecDeque::new();
-        let mut origins = VecDeque::new();
-        for _ in 0..limit {
-            run.sample()?;
-            let (origin, state) = run.state();
-            states.push_back(state);
-            origins.push_back(origin);
-            if states.len() as u64 > pace.1 {
-                let (before, then) = (states.pop_front(), origins.pop_front());
-                if before.as_ref() == states.back() {
-                    return Ok(then.is_some_and(|then| origin - then <= pace.0));
-                }
-            }
-        }
-        Ok(false)
+        let repeats = run.until_it_repeats(limit)?;
+        Ok(repeats.is_some_and(|steady| {
+            u128::from(steady.period_cycles) * u128::from(pace.1)
+                <= u128::from(pace.0) * u128::from(steady.period_samples)
+        }))
     }
 
     /// Cycles a sample of the slowest actor: no design is faster.
