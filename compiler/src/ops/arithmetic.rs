@@ -1,7 +1,7 @@
 //! TFLite's ADD, SUB and MUL on int8, element by element, with rescaling and a fused activation.
 //!
-//! Both operands are computed at run time and have one shape, or one is a constant of one element or
-//! one a channel.
+//! Both operands are computed at run time and have one shape, or one is a constant that repeats to the
+//! other's.
 
 use super::image::result_value;
 use super::layer::tflite_profile;
@@ -30,9 +30,12 @@ pub struct Arithmetic {
 enum Parts {
     /// Two tensors of one shape.
     Tensors,
-    /// One tensor, at this position, and constants: one, or one a channel.
+    /// One tensor, at this position, and constants: one, one a channel, or one an element.
     Constant { variable: usize, values: Vec<i64> },
 }
+
+/// Most constants of a layer that has one an element: each is a function of its own.
+const CONSTANT_LIMIT: usize = 1 << 12;
 
 impl Arithmetic {
     /// Name in the file format's specification.
@@ -90,11 +93,22 @@ impl Arithmetic {
                 lowering.define_int8(node, QuantOp::Join(Join { formula, map: None }), vec![left, right], shape)
             }
             Parts::Constant { variable, values } => {
-                let input = lowering.shaped_operand(node, variable, &shape)?;
+                let channels = shape.last().copied().unwrap_or(1);
+                let each = values.len() != 1 && values.len() != channels;
+                let map_shape = if each { vec![values.len()] } else { shape.clone() };
+                let input = lowering.shaped_operand(node, variable, &map_shape)?;
                 let formula =
                     JoinConstant { join: Box::new(formula), constants: values, constant_first: variable == 1 };
-                let formula = TableFormula::JoinConstant(formula);
-                lowering.define_int8(node, QuantOp::Map(Map { formula, table: None }), vec![input], shape)
+                let map = QuantOp::Map(Map { formula: TableFormula::JoinConstant(formula), table: None });
+                if !each {
+                    return lowering.define_int8(node, map, vec![input], shape);
+                }
+                // Every element is a channel of one pixel.
+                let int8 = IntType::Signed(8);
+                let name = format!("{}_elements", view.output()?.name);
+                let mapped = lowering.add_tensor(name, map_shape, int8, int8.range(), None)?;
+                lowering.add_node(&node.name, map, vec![input], mapped);
+                lowering.define_int8(node, QuantOp::Reshape, vec![mapped], shape)
             }
         }
     }
@@ -121,14 +135,26 @@ impl Arithmetic {
             }
         };
         let (tensor, constant) = if variable == 0 { (left, right) } else { (right, left) };
-        let values = view.constant_integers(1 - variable, "constant")?;
+        let misfit = |remedy: String| {
+            let shapes = format!("{:?} and the constant {:?} into {:?}", tensor.shape, constant.shape, output.shape);
+            view.error(format!("it joins {shapes}"), remedy)
+        };
+        let Some(ConstantData::Int(values)) = &constant.constant else {
+            return Err(misfit("export with an int8 constant".into()));
+        };
         let channels = tensor.shape.last().copied().unwrap_or(1);
-        if tensor.shape != output.shape || !is_one_a_channel(constant, channels, tensor.shape.len()) {
-            return Err(view.error(
-                format!("it joins {:?} and the constant {:?} into {:?}", tensor.shape, constant.shape, output.shape),
-                "use a constant of one element, or of one a channel",
-            ));
+        if tensor.shape != output.shape || values.broadcast(tensor.shape.clone()).is_none() {
+            return Err(misfit("use a constant that repeats to the shape of the other operand".into()));
         }
+        let one_a_channel = values.len() == channels && constant.shape.last() == Some(&channels);
+        let values: Vec<i64> = match values.broadcast(tensor.shape.clone()) {
+            _ if values.len() == 1 || one_a_channel => values.iter().copied().collect(),
+            Some(repeated) if repeated.len() <= CONSTANT_LIMIT => repeated.iter().copied().collect(),
+            _ => {
+                let remedy = "use a constant of one element or one a channel, or at most";
+                return Err(misfit(format!("{remedy} {CONSTANT_LIMIT} elements")));
+            }
+        };
         Ok(Parts::Constant { variable, values })
     }
 
@@ -160,7 +186,8 @@ impl Arithmetic {
             // Products must fit the 16-bit lanes of an optimized kernel.
             output *= scale * 256.0;
         }
-        let constant_shape: Vec<usize> = random.pick(&[vec![], vec![1], vec![channels], vec![1, 1, 1, channels]]);
+        let constant_shape: Vec<usize> =
+            random.pick(&[vec![], vec![1], vec![channels], vec![1, 1, 1, channels], vec![image[2], 1], image.to_vec()]);
         let values = random.integers(&constant_shape, -128, 127);
         let mut fixed = constant("constant", ElementType::Int8, values, vec![right]);
         if let Some(quantization) = fixed.quantization.as_mut() {
@@ -177,15 +204,5 @@ impl Arithmetic {
         let op = Arithmetic { operation, activation: random.fused() };
         let operands = operands.iter().map(|&id| Some(TensorId(id))).collect();
         network(tensors, super::Op::Arithmetic(op), operands, &inputs, 3)
-    }
-}
-
-/// Whether a constant holds one element, or one a channel, beside a tensor of `rank` dimensions.
-fn is_one_a_channel(constant: &Tensor, channels: usize, rank: usize) -> bool {
-    match constant.shape.split_last() {
-        None => true,
-        Some((&last, leading)) => {
-            leading.len() < rank && leading.iter().all(|&dim| dim == 1) && (last == 1 || last == channels)
-        }
     }
 }
