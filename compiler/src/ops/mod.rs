@@ -36,7 +36,6 @@ use systole_arith::BorderOp;
 
 /// An operator with its attributes.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one a node, and its tensors are far larger")]
 pub enum Op {
     /// TFLite: matrix product on each row, bias, requantization.
     FullyConnected(fully_connected::FullyConnected),

@@ -12,6 +12,7 @@
 use crate::graph::{Graph, TensorId};
 use crate::ops::onnx::order::{LayoutRole, Link};
 use crate::ops::Op;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use systole_arith::BorderOp;
 
@@ -215,8 +216,8 @@ fn spread(
 ) {
     let mut pending: VecDeque<TensorId> = VecDeque::new();
     for &seed in seeds {
-        if !orders.contains_key(&seed) {
-            orders.insert(seed, order(rank(graph, seed)));
+        if let Entry::Vacant(slot) = orders.entry(seed) {
+            slot.insert(order(rank(graph, seed)));
             pending.push_back(seed);
         }
     }

@@ -251,7 +251,15 @@ impl<'g> Lowering<'g> {
     ) -> Result<TensorId, CompileError> {
         let Entering { id, input, shape, element, range, mut operations } = entering;
         let layout = self.layout_for(id, &shape);
-        operations.extend(layout.from_file());
+        match (layout.from_file(), operations.last()) {
+            // The file turns channels last into channels first, and this turns them back.
+            (Some(BorderOp::Transpose { permutation }), Some(BorderOp::Transpose { permutation: before }))
+                if permutation.iter().map(|&axis| before.get(axis).copied()).eq((0..before.len()).map(Some)) =>
+            {
+                operations.pop();
+            }
+            (turn, _) => operations.extend(turn),
+        }
         let tensor = self.add_tensor(name, layout.shape().to_vec(), element, range, real)?;
         self.layouts.insert(tensor, layout);
         self.add_input(input, tensor, operations);

@@ -65,7 +65,7 @@ impl Model {
         self.floats(name, &[], &[value])
     }
 
-    fn constant(&mut self, name: &str, dims: &[i64], data_type: i32, raw: Vec<u8>) -> &mut Self {
+    pub fn constant(&mut self, name: &str, dims: &[i64], data_type: i32, raw: Vec<u8>) -> &mut Self {
         self.graph().initializer.push(TensorProto {
             name: Some(name.into()),
             dims: dims.to_vec(),

@@ -9,6 +9,7 @@ use crate::graph::Tensor;
 pub struct Attributes<'p> {
     node: &'p str,
     attributes: &'p [AttributeProto],
+    operands: usize,
 }
 
 /// `AttributeProto.AttributeType` codes that are read; 0 where old files leave the kind out.
@@ -25,7 +26,8 @@ mod kind {
 impl<'p> Attributes<'p> {
     /// The attributes of `proto`, reported under the name `node`.
     pub fn new(node: &'p str, proto: &'p NodeProto) -> Self {
-        Attributes { node, attributes: &proto.attribute }
+        let operands = proto.input.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+        Attributes { node, attributes: &proto.attribute, operands }
     }
 
     /// An integer, or `default` where the node leaves it out.
@@ -103,6 +105,11 @@ impl<'p> Attributes<'p> {
         let Some(attribute) = self.find(name, kind::TENSOR)? else { return Ok(None) };
         let proto = attribute.t.as_ref().ok_or_else(|| self.wrong(name, "a tensor"))?;
         read_tensor(proto, &format!("{}.{name}", self.node)).map(Some)
+    }
+
+    /// Operands of the node, up to the last one that is present.
+    pub fn operands(&self) -> usize {
+        self.operands
     }
 
     /// An error on the node.

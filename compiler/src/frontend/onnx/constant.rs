@@ -43,6 +43,11 @@ pub fn element_type(data_type: i32) -> Option<ElementType> {
     })
 }
 
+/// Whether an ONNX element type is int8 or uint8.
+pub fn eight_bits(data_type: i32) -> bool {
+    matches!(data_type, code::INT8 | code::UINT8)
+}
+
 /// Reads a constant under the given name.
 ///
 /// # Errors

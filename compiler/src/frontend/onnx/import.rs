@@ -1,6 +1,6 @@
 //! `ModelProto` to [`Graph`]: names resolved, operators read, shapes inferred.
 
-use super::constant::{element_type, read_tensor};
+use super::constant::{eight_bits, element_type, read_tensor};
 use super::operators::{import_operator, Imported, QONNX_DOMAINS};
 use super::proto::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
 use super::shapes::{check_declared_outputs, infer_shapes, input_shape};
@@ -88,6 +88,11 @@ fn read_operators(
         .iter()
         .map(|f| (f.domain.as_deref().unwrap_or_default(), f.name.as_deref().unwrap_or_default()))
         .collect();
+    let zero_points: HashMap<&str, i32> = graph
+        .initializer
+        .iter()
+        .map(|tensor| (tensor.name.as_deref().unwrap_or_default(), tensor.data_type.unwrap_or(0)))
+        .collect();
     let mut unsupported = Vec::new();
     let mut first_error = None;
     let mut operators = Vec::with_capacity(graph.node.len());
@@ -111,7 +116,10 @@ fn read_operators(
                 "operator {operator} is a function of the file; inline it (onnx.inliner.inline_local_functions)"
             )))
         } else {
-            import_operator(&name, proto, version)
+            match wide_quantizer(proto, &zero_points) {
+                Some(reason) => Ok(Imported::Unsupported(reason)),
+                None => import_operator(&name, proto, version),
+            }
         };
         match imported {
             Ok(Imported::Unsupported(reason)) => unsupported.push(Unsupported { node: name, reason }),
@@ -123,6 +131,19 @@ fn read_operators(
         (false, _) => Err(CompileError::Unsupported(unsupported)),
         (true, Some(error)) => Err(error),
         (true, None) => Ok(operators),
+    }
+}
+
+/// Why a QuantizeLinear gives other integers than int8 and uint8, by its zero point's type in the file:
+/// tensors keep narrower types in wider ones.
+fn wide_quantizer(proto: &NodeProto, types: &HashMap<&str, i32>) -> Option<String> {
+    if proto.op_type.as_deref() != Some("QuantizeLinear") {
+        return None;
+    }
+    let code = proto.input.get(2).and_then(|name| types.get(name.as_str()))?;
+    match eight_bits(*code) {
+        true => None,
+        false => Some(format!("QuantizeLinear to ONNX element type {code}; quantize activations to int8 or uint8")),
     }
 }
 

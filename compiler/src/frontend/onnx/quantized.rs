@@ -18,8 +18,9 @@ use systole_arith::join::OrtOperation;
 /// Domain of ONNX Runtime's own operators.
 pub const MICROSOFT_DOMAIN: &str = "com.microsoft";
 
-/// `ONNX` codes of the element types that a quantizer may give: undefined (by the zero point), uint8, int8.
-const QUANTIZED_TYPES: [i64; 3] = [0, 2, 3];
+/// ONNX codes of the element types that a quantizer without a zero point may give: undefined and uint8. With
+/// one, it gives the zero point's type.
+const QUANTIZED_TYPES: [i64; 2] = [0, 2];
 
 /// Reads an operator of the standard domain; none where it is not one of these.
 ///
@@ -140,8 +141,9 @@ fn import_linear(operator: &str, attributes: &Attributes) -> Result<Imported, Co
         return unsupported("in blocks; quantize per tensor, or weights per channel");
     }
     let quantizes = operator == "QuantizeLinear";
-    if quantizes && !QUANTIZED_TYPES.contains(&attributes.int("output_dtype", 0)?) {
-        return unsupported("to another type than int8 and uint8; quantize activations to 8 bits");
+    let by_zero_point = attributes.operands() > 2;
+    if quantizes && !by_zero_point && !QUANTIZED_TYPES.contains(&attributes.int("output_dtype", 0)?) {
+        return unsupported("with output_dtype and no zero point; give it a zero point of type int8 or uint8");
     }
     let axis = attributes.int("axis", 1)?;
     Ok(Imported::Op(OnnxOp::Linear(match quantizes {

@@ -15,6 +15,9 @@ use crate::quant::{self, PoolKind, QuantOp};
 use ndarray::{ArrayD, IxDyn};
 use systole_arith::{Formula, Window};
 
+/// Most output pixels times rows and columns of the window.
+const WORK_LIMIT: usize = 1 << 28;
+
 /// Where the window is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PoolWindow {
@@ -83,7 +86,8 @@ impl Pooling {
                 }
             }
         };
-        let window = sliding.window(operands, spatial, &sliding.kernel(operands, spatial.len())?)?;
+        let kernel = sliding.kernel(operands, spatial.len())?;
+        let window = sliding.window(operands, spatial, &kernel)?;
         for axis in 0..2 {
             if window.pad_before[axis].max(window.pad_after[axis]) >= window.span(axis) {
                 return Err(operands.error(
@@ -92,16 +96,16 @@ impl Pooling {
                 ));
             }
         }
+        let taps = window.kernel[0] + window.kernel[1];
+        if window.output_pixels().saturating_mul(taps) > WORK_LIMIT {
+            return Err(operands.error(
+                format!("{window} on {} pixels", window.output_pixels()),
+                "pool in several steps, with smaller windows",
+            ));
+        }
         let includes = matches!(self.function, PoolFunction::Average { include_pad: true, .. });
-        if includes
-            && sliding.ceil
-            && sliding.window(operands, spatial, &sliding.kernel(operands, spatial.len())?)?
-                != (Sliding { ceil: false, ..sliding.clone() }).window(
-                    operands,
-                    spatial,
-                    &sliding.kernel(operands, spatial.len())?,
-                )?
-        {
+        let whole = Sliding { ceil: false, ..sliding.clone() };
+        if includes && whole.window(operands, spatial, &kernel)? != window {
             return Err(operands.error(
                 "count_include_pad with a window that leaves the padded image",
                 "use ceil_mode = 0, or count_include_pad = 0",

@@ -35,6 +35,16 @@ pub enum QuantizedMatMul {
     Integer,
 }
 
+/// Constants of a product.
+struct Parameters {
+    /// `[M, C]`, zero points subtracted.
+    weights: Array2<i64>,
+    /// One, or one an output.
+    scales: Vec<f32>,
+    /// One an output.
+    bias: Vec<i64>,
+}
+
 /// Places of the operands.
 struct Places {
     weights: usize,
@@ -85,8 +95,7 @@ impl QuantizedMatMul {
         }
     }
 
-    /// Weights `[M, C]` with their scales, and the bias.
-    fn parameters(self, operands: &Operands, input: f32) -> Result<(Array2<i64>, Vec<f32>, Vec<i64>), CompileError> {
+    fn parameters(self, operands: &Operands, input: f32) -> Result<Parameters, CompileError> {
         let place = self.places().weights;
         let axis = usize::from(!self.transposes());
         let (scales, zeros) = match self {
@@ -99,7 +108,7 @@ impl QuantizedMatMul {
             QuantizedMatMul::Gemm { .. } => quantization::bias(operands, 6, weights.nrows(), input, &scales)?,
             _ => vec![0; weights.nrows()],
         };
-        Ok((weights, scales, bias))
+        Ok(Parameters { weights, scales, bias })
     }
 }
 
@@ -175,7 +184,7 @@ impl Operator for QuantizedMatMul {
     fn evaluate(&self, operands: &Operands) -> Result<Vec<Tensor>, CompileError> {
         let mut results = self.infer(operands)?;
         let input = self.input(operands)?;
-        let (weights, scales, bias) = self.parameters(operands, input.scale)?;
+        let Parameters { weights, scales, bias } = self.parameters(operands, input.scale)?;
         let misfit = |_| operands.error("the inner dimensions differ", "make them equal");
         let a = operands.integers(0, "A")?.mapv(|x| x - input.zero_point);
         let rows = a.len() / weights.ncols().max(1);
@@ -218,7 +227,7 @@ impl Operator for QuantizedMatMul {
     fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let operands = lowering.operands(node);
         let input = self.input(&operands)?;
-        let (weights, scales, bias) = self.parameters(&operands, input.scale)?;
+        let Parameters { weights, scales, bias } = self.parameters(&operands, input.scale)?;
         let tensor = lowering.stored_operand(node, 0)?;
         let scales = ProductScales { input: input.scale, weights: scales, alpha: self.alpha() };
         let scales = (*self != QuantizedMatMul::Integer).then_some(scales);

@@ -69,7 +69,8 @@ impl Operator for QuantizedSoftmax {
         let shape = &operands.required(0, "input")?.shape;
         let axis = operands.axis(self.axis, shape.len())?;
         let behind = shape.iter().skip(axis + 1).all(|&dim| dim == 1);
-        if !behind && !(self.flatten && axis == 1) {
+        let to_the_end = behind || self.flatten && axis == 1;
+        if !to_the_end {
             return Err(operands.error(
                 format!("softmax along dimension {axis} of shape {shape:?}"),
                 "it is compiled along the innermost dimension",

@@ -5,6 +5,9 @@ use super::operands::Operands;
 use crate::diagnostic::CompileError;
 use systole_arith::Window;
 
+/// Most pixels of a result: bounds what damaged attributes can ask for.
+const PIXEL_LIMIT: usize = 1 << 24;
+
 /// How the padding is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoPad {
@@ -81,7 +84,13 @@ impl Sliding {
             (0..2).for_each(|axis| round_up(&mut window, axis));
             window.validate().map_err(misfit)?;
         }
-        Ok(window)
+        match window.output_pixels() <= PIXEL_LIMIT {
+            true => Ok(window),
+            false => Err(operands.error(
+                format!("{window} gives {} pixels", window.output_pixels()),
+                format!("use images of at most {PIXEL_LIMIT} pixels and less padding"),
+            )),
+        }
     }
 
     /// The taps of a pooling.

@@ -7,7 +7,7 @@ use ndarray::{Array2, ArrayD, Axis};
 use systole_arith::Window;
 
 /// Most weights of a grouped convolution whose other groups are written out as zeros.
-const EXPANDED_LIMIT: usize = 1 << 26;
+const EXPANDED_LIMIT: usize = 1 << 24;
 
 /// Where a product reads its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,8 @@ impl Geometry {
         };
         let channels = inputs.saturating_mul(groups);
         let columns = channels.saturating_mul(taps);
-        if columns.saturating_mul(outputs) > EXPANDED_LIMIT || groups == 0 || !outputs.is_multiple_of(groups) {
+        let expands = groups > 1 && columns.saturating_mul(outputs) > EXPANDED_LIMIT;
+        if expands || groups == 0 || !outputs.is_multiple_of(groups) {
             return Err(operands.error(
                 format!("its {groups} groups make a matrix of {outputs} x {columns} weights"),
                 format!("use groups that divide the outputs, and at most {EXPANDED_LIMIT} weights"),

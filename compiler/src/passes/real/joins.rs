@@ -38,7 +38,7 @@ impl Lowering<'_> {
         let shape = self.tensor(&node.name, left.tensor)?.shape.clone();
         let layout = if layout.is_in_order() { Layout::in_order(&shape) } else { layout };
         let held = self.held_as(&node.name, right.tensor, &layout)?;
-        let left = match shape == layout.shape() {
+        let under = match shape == layout.shape() {
             true => left.tensor,
             false => self.held_as(&node.name, left.tensor, &layout)?,
         };
@@ -46,7 +46,7 @@ impl Lowering<'_> {
             node: node.name.clone(),
             source: FloatSource::Join {
                 operation,
-                left: Dequantized { tensor: left, ..operands[0].1 },
+                left: Dequantized { tensor: under, ..*left },
                 right: Dequantized { tensor: held, ..*right },
             },
             functions: Vec::new(),
