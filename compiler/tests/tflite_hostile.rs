@@ -167,6 +167,79 @@ fn every_node_that_does_not_fit_is_listed_at_once() {
 }
 
 #[test]
+fn nodes_that_only_the_runtime_refuses_are_listed_at_once_without_those_behind_them() {
+    let weights: (&[i32], i8, Vec<u8>) = (&[4, 3, 3, 4], INT8, vec![1; 144]);
+    let options = (1, vec![byte(0), int(1), int(1), byte(0)]);
+    let mut model = model(3, options.clone(), &[weights], &[1, 5, 5, 4]);
+    // Multipliers that the XNNPACK delegate refuses.
+    model.tensors[1].scales = vec![1e-9];
+    let first = model.tensors.len() as i32;
+    for (index, scale) in [1e-9, 0.5].into_iter().enumerate() {
+        model.tensors.push(tensor("", &[1, 5, 5, 4], INT8, 0, scale, 0));
+        let inputs = if index == 0 { vec![0, 2] } else { vec![1, 2] };
+        let outputs = vec![first + index as i32];
+        model.operators.push(OperatorSpec { code: 3, inputs, outputs, options: options.clone() });
+    }
+    model.outputs = vec![first, first + 1];
+    let profile = Some(systole_compiler::Profile::Xnnpack);
+    let options = FrontOptions { name: "model".into(), profile, ..FrontOptions::default() };
+    let message = compile_front(&model.bytes(), &options).unwrap_err().to_string();
+    for part in ["2 of the model's operators", "conv_2d_0", "conv_2d_1", "256"] {
+        assert!(message.contains(part), "`{part}` is missing in: {message}");
+    }
+    assert!(!message.contains("conv_2d_2"), "{message}");
+}
+
+#[test]
+fn paddings_in_front_of_convolutions_become_their_own() {
+    for (value, padding, expected) in [(None, 1, 1), (None, 0, 1), (Some(7u8), 1, 2)] {
+        let amounts = integers(&[0, 0, 2, 1, 0, 3, 0, 0]);
+        let mut constants: Vec<(&[i32], i8, Vec<u8>)> = vec![(&[4, 2], INT32, amounts)];
+        constants.extend(value.map(|value| (&[1][..], INT8, vec![value])));
+        let code = if value.is_some() { 60 } else { 34 };
+        let mut model = model(code, (0, vec![]), &constants, &[1, 8, 8, 4]);
+        if let Some(constant) = model.tensors.get_mut(3) {
+            constant.zero_points = vec![3];
+        }
+        let next = model.tensors.len() as i32;
+        model.tensors.push(tensor("w", &[2, 3, 3, 4], INT8, model.buffers.len() as u32, 0.1, 0));
+        let weights: Vec<i8> = (0..72).map(|index| (index * 37 % 51) as i8 - 25).collect();
+        model.buffers.push(weights.iter().map(|&weight| weight as u8).collect());
+        let side = if padding == 1 { 3 } else { 4 };
+        model.tensors.push(tensor("z", &[1, side, side, 2], INT8, 0, 3.0, -9));
+        let options = (1, vec![byte(padding), int(2), int(2), byte(0)]);
+        model.operators.push(OperatorSpec { code: 3, inputs: vec![1, next], outputs: vec![next + 1], options });
+        model.outputs = vec![next + 1];
+        let quant = compiled(&model.bytes()).unwrap();
+        assert_eq!(quant.nodes.node_count(), expected, "{quant}");
+
+        let sample = Random::new(3).integers(&[5, 5, 4], -128, 127);
+        let got = quant.interpret(std::slice::from_ref(&sample)).unwrap();
+        let got = &got[quant.outputs[0].tensor.0 as usize];
+        for (row, column, output) in
+            (0..side as i64).flat_map(|r| (0..side as i64).flat_map(move |c| [(r, c, 0), (r, c, 1)]))
+        {
+            let mut acc = 0;
+            for (tap, weight) in weights[36 * output..36 * (output + 1)].iter().enumerate() {
+                let (place, channel) = (tap as i64 / 4, tap % 4);
+                let (y, x) = (2 * row + place / 3, 2 * column + place % 3);
+                let padded = (0..8).contains(&y) && (0..8).contains(&x);
+                let inside = (2..7).contains(&y) && (0..5).contains(&x);
+                let element = match (padded, inside) {
+                    (true, true) => sample[[y as usize - 2, x as usize, channel]],
+                    (true, false) => value.map_or(3, i64::from),
+                    (false, _) => 3,
+                };
+                acc += (element - 3) * i64::from(*weight);
+            }
+            let exact = acc as f64 * 0.5 * f64::from(0.1f32) / 3.0;
+            let y = got[[row as usize, column as usize, output]] as f64;
+            assert!((y + 9.0 - exact).abs() <= 0.5 + 1e-6 || y == 127.0 || y == -128.0, "{y} {exact}\n{quant}");
+        }
+    }
+}
+
+#[test]
 fn byte_flips_of_image_networks_give_a_verified_network_or_a_diagnostic_in_time() {
     let (mut accepted, mut refused) = (0, 0);
     for family in ["convolutions", "pools", "joins", "structure", "tables", "image_networks"] {

@@ -101,6 +101,7 @@ impl DepthwiseConv2d {
         let [rows, columns] = window.input;
         let input = lowering.image_operand(node, 0, [rows, columns, channels])?;
         check_accumulators(&view, &product, lowering.tensor(&node.name, input)?.range)?;
+        let (window, input) = lowering.without_padding(window, input, product.input_zero_point);
         let op = match alone {
             true => QuantOp::Depthwise(Depthwise { window, product }),
             false if window.is_pointwise() => QuantOp::Dense(product),

@@ -148,6 +148,28 @@ impl Lowering<'_> {
         self.shaped_operand(node, position, &image)
     }
 
+    /// The image that a padding in front of a convolution reads, and the convolution's window on it: padded
+    /// taps are free there. The window and `input` stay as they are where no padding with `zero_point`
+    /// gives `input`, or the window is pointwise and becomes a plain matrix product.
+    pub(super) fn without_padding(&self, window: Window, input: TensorId, zero_point: i64) -> (Window, TensorId) {
+        let padding = self.nodes.iter().rev().find(|node| node.output == input).and_then(|node| match &node.op {
+            QuantOp::Pad(pad) if pad.value == zero_point => Some((pad.window, *node.inputs.first()?)),
+            _ => None,
+        });
+        let Some((pad, source)) = padding.filter(|_| !window.is_pointwise()) else { return (window, input) };
+        let sum = |a: [usize; 2], b: [usize; 2]| [a[0].saturating_add(b[0]), a[1].saturating_add(b[1])];
+        let merged = Window {
+            input: pad.input,
+            pad_before: sum(window.pad_before, pad.pad_before),
+            pad_after: sum(window.pad_after, pad.pad_after),
+            ..window
+        };
+        match merged.validate().is_ok() && merged.output() == window.output() {
+            true => (merged, source),
+            false => (window, input),
+        }
+    }
+
     /// Operand `position` under a shape of one sample: reshapes in front of it change only the
     /// dimensions around the channels, and may have left it under another.
     ///

@@ -18,13 +18,25 @@ const PASS: &str = "lower_to_integers";
 /// Lowers a network. Ranges and exact maps are not derived yet.
 ///
 /// # Errors
-/// If a node cannot be expressed on integers, with the node's name.
+/// If nodes cannot be expressed on integers, with the names of all of them.
 pub fn run(graph: &Graph, options: &FrontOptions) -> Result<QuantGraph, CompileError> {
     check_input_types(graph, options)?;
     let mut lowering = Lowering::new(graph, options.profile(graph.format)?, options.input_types.clone());
+    let (mut errors, mut failed) = (Vec::new(), HashSet::new());
     for index in graph.topological_order()? {
         let node = &graph.nodes[index];
-        node.op.lower(node, &mut lowering)?;
+        // What reads the result of a node that fails would fail for no reason of its own.
+        let result = match node.inputs.iter().flatten().any(|id| failed.contains(id)) {
+            true => None,
+            false => Some(node.op.lower(node, &mut lowering)),
+        };
+        if !matches!(result, Some(Ok(()))) {
+            failed.extend(node.outputs.iter().copied());
+        }
+        errors.extend(result.and_then(Result::err));
+    }
+    if let Some(error) = CompileError::all(errors) {
+        return Err(error);
     }
     let mut outputs = Vec::with_capacity(graph.outputs.len());
     for &output in &graph.outputs {
