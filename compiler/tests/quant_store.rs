@@ -45,9 +45,11 @@ fn a_saved_network_is_loaded_equal_and_saved_again_byte_identical() {
     let mut networks = 0;
     let profiles = [Profile::Tflm, Profile::LitertRef, Profile::LitertOpt, Profile::Xnnpack];
     for (index, model) in models("tflite").iter().enumerate() {
-        let quant = compiled(model, Some(profiles[index % profiles.len()])).unwrap();
-        round_trip(&quant, &model.display().to_string());
-        networks += 1;
+        // Some hold operators that are refused, which is another test's matter.
+        if let Some(quant) = compiled(model, Some(profiles[index % profiles.len()])) {
+            round_trip(&quant, &model.display().to_string());
+            networks += 1;
+        }
     }
     for model in models("onnx") {
         // Some need an input type, which is another test's matter.
@@ -57,7 +59,7 @@ fn a_saved_network_is_loaded_equal_and_saved_again_byte_identical() {
         }
     }
     println!("{networks} networks");
-    assert!(networks >= 200, "{networks} networks");
+    assert!(networks >= 500, "{networks} networks");
 }
 
 /// A small network with a layer.

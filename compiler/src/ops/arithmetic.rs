@@ -179,7 +179,7 @@ impl Arithmetic {
         let channels = random.size(1, 6);
         let image = [1, random.size(1, 4), random.size(1, 4), channels];
         let scale = random.scale(-8, 2);
-        let mut near = |random: &mut Random| (scale * random.scale(-2, 2), random.within(-128, 127));
+        let near = |random: &mut Random| (scale * random.scale(-2, 2), random.within(-128, 127));
         let ((left, left_zero), (right, right_zero)) = (near(random), near(random));
         let (mut output, output_zero) = near(random);
         if operation == TfliteJoin::Mul {

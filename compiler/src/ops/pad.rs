@@ -97,12 +97,8 @@ impl Pad {
         let [rows, columns, channels] = image_of(view, input, "input")?;
         let amounts = view.constant_integers(1, "paddings")?;
         let amounts: Option<Vec<usize>> = amounts.iter().map(|&amount| usize::try_from(amount).ok()).collect();
-        let mut added = [0; 2];
-        let [pad_before, pad_after] = match amounts.as_deref() {
-            Some(&[0, 0, above, below, left, right, before, after]) => {
-                added = [before, after];
-                [[above, left], [below, right]]
-            }
+        let [pad_before, pad_after, added] = match amounts.as_deref() {
+            Some(&[0, 0, above, below, left, right, before, after]) => [[above, left], [below, right], [before, after]],
             _ => {
                 return Err(view.error(
                     format!("it pads {:?} by {:?} (before and after each dimension)", input.shape, amounts),
