@@ -136,7 +136,8 @@ fn distinct(numbers: impl Iterator<Item = usize>) -> Vec<usize> {
 /// and images of a file may be large.
 fn real_taps(window: &Window, axis: usize, at: usize) -> usize {
     let first = at * window.stride[axis];
-    let taps_up_to = |place: usize| place.saturating_sub(first).div_ceil(window.dilation[axis]).min(window.kernel[axis]);
+    let taps_up_to =
+        |place: usize| place.saturating_sub(first).div_ceil(window.dilation[axis]).min(window.kernel[axis]);
     taps_up_to(window.pad_before[axis] + window.input[axis]) - taps_up_to(window.pad_before[axis])
 }
 
