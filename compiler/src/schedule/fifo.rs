@@ -59,6 +59,10 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
         search.pace = search.with(&ample).steady(FREE_LIMIT)?.pace();
     }
     let above = search.most_in_use(&ample)?;
+    let least: Vec<u64> = fifos.iter().map(|fifo| fifo.least).collect();
+    if search.keeps_pace(&least).unwrap_or(false) {
+        return Ok(Depths { pace: search.pace, entries: least, exhaustive: true });
+    }
     let floors: Vec<u64> = (0..fifos.len())
         .into_par_iter()
         .map(|index| search.least_at(index, fifos[index].least, &above))
@@ -67,7 +71,10 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
         return Ok(Depths { pace: search.pace, entries: floors, exhaustive: true });
     }
     let mut entries = above;
-    for index in 0..fifos.len() {
+    // Those whose floor is less for want of other limits come last, so that they meet all of them.
+    let mut order: Vec<usize> = (0..fifos.len()).collect();
+    order.sort_by_key(|&index| entries[index] - floors[index]);
+    for index in order {
         entries[index] = search.least_at(index, floors[index], &entries)?;
     }
     let exhaustive = search.exhaust(&floors, &mut entries)?;
@@ -94,9 +101,7 @@ impl Search<'_> {
         for fifo in self.fifos {
             run.watch(fifo.credits);
         }
-        for _ in 0..self.settled {
-            run.sample()?;
-        }
+        run.until_it_repeats(self.settled)?;
         Ok(self.fifos.iter().map(|fifo| run.most_in_use(fifo.credits).max(fifo.least)).collect())
     }
 
@@ -105,8 +110,10 @@ impl Search<'_> {
     fn least_at(&self, index: usize, low: u64, entries: &[u64]) -> Result<u64, Deadlock> {
         let mut trial = entries.to_vec();
         let (mut low, mut high) = (low, entries[index]);
+        // Most FIFOs need no more than the least, and most of the others all they use.
+        let mut probes = [low, high.saturating_sub(1)].into_iter();
         while low < high {
-            trial[index] = low + (high - low) / 2;
+            trial[index] = probes.next().unwrap_or(low + (high - low) / 2).clamp(low, high - 1);
             match self.keeps_pace(&trial).unwrap_or(false) {
                 true => high = trial[index],
                 false => low = trial[index] + 1,

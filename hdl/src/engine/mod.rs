@@ -17,8 +17,8 @@ pub use matrix::{MatrixSpec, ProductKind};
 pub use pass::PassEngine;
 pub use product::MatrixEngine;
 pub use reduce::{ReduceEngine, Reduction};
-pub use results::Results;
 pub(crate) use results::CreditGate;
+pub use results::Results;
 pub use vector::{pool_bits, VectorEngine, VectorOp, VectorSpec};
 pub use window::{FoldOrder, WindowSpec};
 

@@ -102,7 +102,8 @@ impl MatrixEngine {
         control: &WindowControl<'_>,
         returned: &[Expr],
     ) -> Result<Control, RegroupBuildError> {
-        let wires = Control::wires(m, self.spec.tap_lanes, self.spec.masks(), control.address_bits(), control.fold_bits());
+        let wires =
+            Control::wires(m, self.spec.tap_lanes, self.spec.masks(), control.address_bits(), control.fold_bits());
         let mut ports = wires.ports(input, returned);
         let addresses = wires.read_addresses.iter().enumerate();
         ports.extend(addresses.map(|(lane, signal)| (WindowWires::address(lane), signal.expr())));
@@ -173,7 +174,8 @@ impl MatrixEngine {
 
 impl Control {
     fn wires(m: &mut ModuleBuilder, tap_lanes: usize, masks: bool, address: u32, weight: u32) -> Self {
-        let named = |name: &str, lane: usize| if tap_lanes == 1 { name.to_string() } else { format!("{name}_tap{lane}") };
+        let named =
+            |name: &str, lane: usize| if tap_lanes == 1 { name.to_string() } else { format!("{name}_tap{lane}") };
         let masked = if masks { tap_lanes } else { 0 };
         Control {
             write: m.wire("write", bit()),

@@ -134,8 +134,10 @@ impl StageSpec {
             _ => format!("{} {what} {index}", self.name),
         };
         let readers = 0..self.fifo_depths.len();
-        let credits: Vec<EdgeId> =
-            readers.clone().map(|reader| model.edge(named("credits", reader), self.fifo_depths[reader] as u64)).collect();
+        let credits: Vec<EdgeId> = readers
+            .clone()
+            .map(|reader| model.edge(named("credits", reader), self.fifo_depths[reader] as u64))
+            .collect();
         let data: Vec<EdgeId> = readers.map(|reader| model.edge(named("output", reader), 0)).collect();
         let beats = self.beats_per_group()?;
         let mut sources: Vec<BeatSource> = Vec::with_capacity(inputs.len());
@@ -156,8 +158,8 @@ impl StageSpec {
         match self.result_buffer() {
             None => {
                 let takes = vec![Take { edge: results, need: 1, consume: 1 }];
-                let phase = Phase { repeat: groups.groups() as u64, takes, gives, cycles: 1 };
-                model.actor(format!("{} results", self.name), vec![phase], groups.pixels as u64);
+                let phase = Phase { repeat: (groups.groups() * groups.pixels) as u64, takes, gives, cycles: 1 };
+                model.actor(format!("{} results", self.name), vec![phase], 1);
             }
             Some(block) => {
                 let elements = block.take_unstalled(model, results, &block.added()?, groups.pixels as u64);

@@ -191,7 +191,8 @@ impl RegroupSpec {
             ],
             cycles: 1,
         };
-        model.actor("regroup input", added.iter().map(|&add| phase(add)).collect(), rounds_per_sample);
+        let (round, rounds) = runs(added, rounds_per_sample, phase);
+        model.actor("regroup input", round, rounds);
         Elements { held: elements, space: Some(space) }
     }
 
@@ -210,7 +211,8 @@ impl RegroupSpec {
             gives: vec![Give { edge: elements, count: add as u64, delay: 1, stride: 0 }],
             cycles: 1,
         };
-        model.actor("result buffer input", added.iter().map(|&add| phase(add)).collect(), rounds_per_sample);
+        let (round, rounds) = runs(added, rounds_per_sample, phase);
+        model.actor("result buffer input", round, rounds);
         Elements { held: elements, space: None }
     }
 
@@ -227,8 +229,9 @@ impl RegroupSpec {
         let beat = self.beat(elements);
         let all_takes = std::iter::once(beat.take).chain(takes.iter().copied()).collect();
         let all_gives = gives.iter().copied().chain(beat.give).collect();
-        let phase = Phase { repeat: self.round_beats() as u64, takes: all_takes, gives: all_gives, cycles: 1 };
-        model.actor("regroup output", vec![phase], rounds_per_sample);
+        let repeat = self.round_beats() as u64 * rounds_per_sample;
+        let phase = Phase { repeat, takes: all_takes, gives: all_gives, cycles: 1 };
+        model.actor("regroup output", vec![phase], 1);
     }
 
     /// What one output beat takes from the elements held, and gives back.
@@ -236,10 +239,7 @@ impl RegroupSpec {
         let lanes = self.out_lanes as u64;
         // The place of a beat that leaves can be written at the same edge.
         let place = |edge| Give { edge, count: lanes, delay: 0, stride: 0 };
-        BeatSource {
-            take: Take { edge: elements.held, need: lanes, consume: lanes },
-            give: elements.space.map(place),
-        }
+        BeatSource { take: Take { edge: elements.held, need: lanes, consume: lanes }, give: elements.space.map(place) }
     }
 
     /// Timing of the whole block behind `input`: an actor that fires at every output beat of a
@@ -264,6 +264,21 @@ impl RegroupSpec {
     /// Rounds that a sample of `elements` takes.
     pub(crate) fn rounds_per_sample(&self, elements: usize) -> u64 {
         (elements / self.round_elements()) as u64
+    }
+}
+
+/// A round with equal neighbours as one phase, and how often it runs; a round of equal beats runs once.
+fn runs(added: &[usize], rounds: u64, phase: impl Fn(usize) -> Phase) -> (Vec<Phase>, u64) {
+    let mut round: Vec<Phase> = Vec::new();
+    for chunk in added.chunk_by(|a, b| a == b) {
+        round.push(Phase { repeat: chunk.len() as u64, ..phase(chunk[0]) });
+    }
+    match round.as_mut_slice() {
+        [only] => {
+            only.repeat *= rounds;
+            (round, 1)
+        }
+        _ => (round, rounds),
     }
 }
 

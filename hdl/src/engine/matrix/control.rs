@@ -140,7 +140,11 @@ pub(crate) fn credit_inputs(m: &mut ModuleBuilder, count: usize) -> Vec<Expr> {
 
 /// Name of the credit input of a FIFO.
 pub(crate) fn credit_name(index: usize) -> String {
-    if index == 0 { "credit".to_string() } else { format!("credit_{index}") }
+    if index == 0 {
+        "credit".to_string()
+    } else {
+        format!("credit_{index}")
+    }
 }
 
 pub(crate) fn counter(m: &mut ModuleBuilder, name: &str, count: usize) -> Wrapping {

@@ -3,8 +3,8 @@
 mod control;
 mod hop;
 
-pub(crate) use hop::{product_value, resize, signed_value};
 pub(crate) use control::{advance, counter, credit_inputs, credit_name, delay, is_zero, ControlSpec, Wrapping};
+pub(crate) use hop::{product_value, resize, signed_value};
 
 use super::results::{credit_takes, Results};
 use super::window::{FoldOrder, WindowSpec};
@@ -305,12 +305,12 @@ impl MatrixSpec {
         let results = model.edge("group results", 0);
         let give_present = Give { edge: present, count: 1, delay: 1, stride: 0 };
         let phase = Phase {
-            repeat: folds,
+            repeat: folds * self.pixels as u64,
             takes: vec![source.take, Take { edge: space, need: 1, consume: 1 }],
             gives: source.give.into_iter().chain([give_present]).collect(),
             cycles: 1,
         };
-        model.actor("replay write", vec![phase], self.pixels as u64);
+        model.actor("replay write", vec![phase], 1);
         let free_delay = self.hops() as u64;
         let fold = |first: bool, last_fold: bool| {
             let mut takes = vec![Take { edge: present, need: 1, consume: 1 }];

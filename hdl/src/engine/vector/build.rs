@@ -42,7 +42,9 @@ impl VectorSpec {
         let first = m.input("first", bit());
         let last = m.input("last", bit());
         let weights = match self.op {
-            VectorOp::Multiply(weight) => Some((m.input("weights", uint((lanes * taps) as u32 * weight.bits())), weight)),
+            VectorOp::Multiply(weight) => {
+                Some((m.input("weights", uint((lanes * taps) as u32 * weight.bits())), weight))
+            }
             VectorOp::Sum | VectorOp::Max => None,
         };
         let bank_bits = depth as u64 * u64::from(word_type.width);
@@ -54,8 +56,7 @@ impl VectorSpec {
         for tap in 0..taps {
             let address = m.input(WindowWires::address(tap), address_type);
             let name = format!("bank_{tap}");
-            let bank =
-                m.memory(MemorySpec { name, width: word_type.width, depth, style, init: None });
+            let bank = m.memory(MemorySpec { name, width: word_type.width, depth, style, init: None });
             m.write_port(bank, write.expr(), write_address.expr(), write_data.expr());
             let mut word = m.read_port(bank, format!("bank_{tap}_read"), address.expr(), None);
             if masks {
@@ -65,7 +66,13 @@ impl VectorSpec {
                 let value = Expr::mux(mask.expr(), Expr::concat(&vec![lane; lanes]), word.expr());
                 word = m.let_(format!("masked_{tap}"), value);
             }
-            inputs.push(delay(&mut m, &format!("input_{tap}"), word, self.cells.memory_read_latency as usize - 1, false));
+            inputs.push(delay(
+                &mut m,
+                &format!("input_{tap}"),
+                word,
+                self.cells.memory_read_latency as usize - 1,
+                false,
+            ));
         }
         let mut results = Vec::with_capacity(lanes);
         let wait = self.sum_latency() as usize;
@@ -170,7 +177,8 @@ impl VectorEngine {
         let lines = spec.line_buffer();
         let control = WindowControl { spec: &lines, gate };
         let results = Beats::wires(m, "results", spec.lanes as u32 * spec.accumulator_bits);
-        let mut control_ports = vec![("in_valid".to_string(), input.valid.expr()), ("in_ready".into(), input.ready.expr())];
+        let mut control_ports =
+            vec![("in_valid".to_string(), input.valid.expr()), ("in_ready".into(), input.ready.expr())];
         control_ports.extend(returned.iter().enumerate().map(|(index, credit)| (credit_name(index), credit.clone())));
         let mut shared = Vec::new();
         for name in ["write", "issue", "first", "last"] {
@@ -196,11 +204,7 @@ impl VectorEngine {
         lanes.push(("out_data".into(), results.data.expr()));
         if let Some(rom) = self.weight_rom() {
             let weights = m.wire("weights", uint(rom.width));
-            m.instance(
-                "weight_rom_0",
-                &rom.module()?,
-                &[("address", weight_address.expr()), ("data", weights.expr())],
-            );
+            m.instance("weight_rom_0", &rom.module()?, &[("address", weight_address.expr()), ("data", weights.expr())]);
             lanes.push(("weights".into(), weights.expr()));
         }
         instance(m, "lanes", &spec.module()?, &lanes);

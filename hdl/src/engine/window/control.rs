@@ -154,9 +154,8 @@ impl WindowControl<'_> {
         let address_type = uint(self.address_bits());
         let wide = uint(address_type.width + 1);
         for lane in 0..spec.tap_lanes {
-            let taps: Vec<usize> = (0..spec.tap_folds())
-                .map(|fold| (fold * spec.tap_lanes + lane).min(spec.window.taps() - 1))
-                .collect();
+            let taps: Vec<usize> =
+                (0..spec.tap_folds()).map(|fold| (fold * spec.tap_lanes + lane).min(spec.window.taps() - 1)).collect();
             let offsets: Vec<i64> = taps.iter().map(|&tap| place.offset(tap)).collect();
             let offset = select(&tap.value.expr(), &offsets, &|&at| Expr::lit(address_type, at));
             let offset = register(&mut m, &format!("offset_{lane}"), offset);
@@ -181,9 +180,12 @@ impl WindowControl<'_> {
             }
         }
         let later = WindowSpec::ADDRESS_LATENCY as usize;
-        for (name, signal, resets) in
-            [("issue", issue, true), ("first", first_fold, false), ("last", last_fold, false), ("weight_address", weight.value, false)]
-        {
+        for (name, signal, resets) in [
+            ("issue", issue, true),
+            ("first", first_fold, false),
+            ("last", last_fold, false),
+            ("weight_address", weight.value, false),
+        ] {
             let delayed = delay(&mut m, name, signal, later, resets);
             let port = m.output(name, signal.ty());
             m.assign(port, delayed.expr());
@@ -286,13 +288,14 @@ impl<'a> Place<'a> {
         for (register, next) in self.steps.borrow_mut().drain(..) {
             m.clock_if(register, ends.clone(), next);
         }
-        for (axis, (counter, enable)) in [(&self.row, ends_row.expr()), (&self.column, ends.clone())].into_iter().enumerate() {
+        for (axis, (counter, enable)) in
+            [(&self.row, ends_row.expr()), (&self.column, ends.clone())].into_iter().enumerate()
+        {
             let count = window.output()[axis];
             for (tap, signal) in self.padding[axis].iter().enumerate() {
                 let Some(signal) = signal else { continue };
-                let next: Vec<i64> = (0..count)
-                    .map(|at| i64::from(window.position(axis, (at + 1) % count, tap).is_none()))
-                    .collect();
+                let next: Vec<i64> =
+                    (0..count).map(|at| i64::from(window.position(axis, (at + 1) % count, tap).is_none())).collect();
                 m.clock_if(*signal, enable.clone(), by_index(&next, &counter.value.expr(), bit()));
             }
         }

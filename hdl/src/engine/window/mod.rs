@@ -142,25 +142,16 @@ impl WindowSpec {
     ) -> EdgeId {
         // As if the unread end of a sample before the first were there.
         let unread = Progress::new(&self.window).unread();
-        let pixels = model.edge("line buffer pixels", unread as u64);
+        let written = model.edge("line buffer words", (unread * self.words) as u64);
         let space = model.edge("line buffer space", (self.depth() - unread * self.words) as u64);
         let results = model.edge("group results", 0);
-        let write = |gives_pixel: bool, repeat: u64| Phase {
-            repeat,
+        let phase = Phase {
+            repeat: (self.window.input_pixels() * self.words) as u64,
             takes: vec![source.take, Take { edge: space, need: 1, consume: 1 }],
-            gives: source
-                .give
-                .into_iter()
-                .chain(gives_pixel.then_some(Give { edge: pixels, count: 1, delay: 1, stride: 0 }))
-                .collect(),
+            gives: source.give.into_iter().chain([Give { edge: written, count: 1, delay: 1, stride: 0 }]).collect(),
             cycles: 1,
         };
-        let mut round = Vec::new();
-        if self.words > 1 {
-            round.push(write(false, self.words as u64 - 1));
-        }
-        round.push(write(true, 1));
-        model.actor("line buffer write", round, self.window.input_pixels() as u64);
+        model.actor("line buffer write", vec![phase], 1);
 
         let progress = Progress::new(&self.window);
         let (groups, folds) = (self.groups(), self.folds() as u64);
@@ -169,7 +160,8 @@ impl WindowSpec {
             for (group, &count) in beats.iter().enumerate().take(groups) {
                 let mut takes: Vec<Take> = credit_takes(credits, count).collect();
                 if group == 0 && needs > 0 {
-                    takes.push(Take { edge: pixels, need: needs, consume: needs });
+                    let words = needs * self.words as u64;
+                    takes.push(Take { edge: written, need: words, consume: words });
                 }
                 let mut gives = vec![Give { edge: results, count: 1, delay: folds - 1 + latency, stride: 0 }];
                 if group == groups - 1 && frees > 0 {

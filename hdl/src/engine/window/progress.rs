@@ -83,12 +83,7 @@ mod tests {
 
     #[test]
     fn a_padded_3x3_window_needs_a_row_and_two_pixels_ahead_and_frees_a_row_behind() {
-        let window = Window {
-            kernel: [3, 3],
-            pad_before: [1, 1],
-            pad_after: [1, 1],
-            ..Window::pointwise([4, 5])
-        };
+        let window = Window { kernel: [3, 3], pad_before: [1, 1], pad_after: [1, 1], ..Window::pointwise([4, 5]) };
         let progress = Progress::new(&window);
         assert_eq!(progress.needed[..6], [7, 8, 9, 10, 10, 12]);
         assert_eq!(progress.freed[..7], [0, 0, 0, 0, 0, 0, 1]);
