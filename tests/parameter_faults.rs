@@ -7,6 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::repository;
+use systole_hdl::engine::{Engine, MatrixEngine};
 use systole::arith::{IntType, Requantizer};
 use systole::bundle::{Array, Manifest};
 use systole::compiler::dataflow::Stage;
@@ -71,7 +72,7 @@ fn fixture(model: &str, vectors: &str, expect: &str) -> Fixture {
 
 /// Whether a changed stage gives other outputs than the unchanged one for what it really reads.
 fn alters(changed: &Stage, stage: &Stage, inputs: &[Vec<i64>]) -> bool {
-    inputs.iter().any(|input| changed.execute(input) != stage.execute(input))
+    inputs.iter().any(|input| changed.execute(&[input]) != stage.execute(&[input]))
 }
 
 fn write_image(bundle: &Path, rom: &RomSpec) {
@@ -80,11 +81,20 @@ fn write_image(bundle: &Path, rom: &RomSpec) {
     }
 }
 
+/// The engine of a stage: these networks have matrix products alone.
+fn matrix(stage: &Stage) -> &MatrixEngine {
+    match &stage.spec.engine {
+        Engine::Matrix(engine) => engine,
+        other => panic!("stage `{}` is a {} engine", stage.name, other.name()),
+    }
+}
+
 /// Writes the stage's images that differ from the unchanged stage's.
 fn write_images(bundle: &Path, changed: &Stage, stage: &Stage) {
-    for hop in 0..stage.spec.matrix.hops() {
-        let rom = changed.spec.weight_rom(hop);
-        if rom != stage.spec.weight_rom(hop) {
+    let (matrix, unchanged) = (matrix(changed), matrix(stage));
+    for hop in 0..unchanged.spec.hops() {
+        let rom = matrix.weight_rom(hop);
+        if rom != unchanged.weight_rom(hop) {
             write_image(bundle, &rom);
         }
     }
@@ -110,16 +120,18 @@ fn first_wrong_stage(fixture: &Fixture, changed: &Stage, stage: &Stage) -> Optio
 }
 
 fn changed_weight(stage: &Stage, random: &mut Random) -> Stage {
-    let mut changed = stage.clone();
-    let mut weights = stage.spec.weights.as_ref().clone();
+    let mut engine = matrix(stage).clone();
+    let mut weights = engine.weights.as_ref().clone();
     let (row, column) = (random.below(weights.nrows()), random.below(weights.ncols()));
-    let range = stage.spec.matrix.weight.range();
-    let value = match stage.spec.matrix.weight {
+    let range = engine.spec.weight.range();
+    let value = match engine.spec.weight {
         IntType::Bipolar => -weights[[row, column]],
         _ => range.lo + random.below((range.hi - range.lo + 1) as usize) as i64,
     };
     weights[[row, column]] = value;
-    changed.spec.weights = Arc::new(weights);
+    engine.weights = Arc::new(weights);
+    let mut changed = stage.clone();
+    changed.spec.engine = Engine::Matrix(engine);
     changed
 }
 
@@ -137,7 +149,7 @@ fn changed_constant(stage: &Stage, random: &mut Random) -> Option<Stage> {
             let channel = random.below(form.multipliers.len());
             form.multipliers[channel] = form.multipliers[random.below(form.multipliers.len())];
         }
-        Requantizer::Linear(_) | Requantizer::Search(_) => return None,
+        Requantizer::Linear(_) | Requantizer::Search(_) | Requantizer::Table(_) => return None,
     }
     let widths = |stage: &Stage| -> Vec<(String, u32, usize)> {
         let ports = stage.spec.requantize.parameter_ports();

@@ -92,6 +92,73 @@ fn the_autoencoder_reaches_the_goals_of_each_budget_without_a_bubble() {
     }
 }
 
+/// A network under all four TFLite profiles.
+fn equals_all_four_runtimes(model: &'static str) {
+    for (profile, output, logits) in [
+        ("tflm", "output_tflm", "logits_tflm"),
+        ("litert-ref", "output_litert_ref", "logits_litert_ref"),
+        ("litert-opt", "output_litert_opt", "logits_litert_opt"),
+        ("xnnpack", "output_xnnpack", "logits_xnnpack"),
+    ] {
+        let case = Case { model, compile: &["--max-multipliers", "512"], vectors: &[] };
+        verified(&case, &["--profile", profile], &[&["--expect-key", output, "--logits-key", logits]]);
+    }
+}
+
+#[test]
+fn the_keyword_spotter_equals_all_four_tflite_runtimes() {
+    equals_all_four_runtimes("kws_ref_model.tflite");
+}
+
+#[test]
+fn the_residual_network_equals_all_four_tflite_runtimes() {
+    equals_all_four_runtimes("pretrainedResnet_quant.tflite");
+}
+
+#[test]
+fn the_residual_network_equals_onnx_runtime() {
+    const KEYS: &[&str] = &["--expect-key", "output_ort", "--logits-key", "logits_ort"];
+    let case = Case { model: "resnet8_QOperator_QInt8.onnx", compile: &[], vectors: KEYS };
+    let Some((compiled, _)) = verified(&case, &["--max-multipliers", "512"], &[&[]]) else { return };
+    assert!(compiled["initiation_interval"].as_u64().unwrap() <= 24_576, "{compiled}");
+    assert_no_bubbles(&compiled);
+}
+
+#[test]
+fn convolutional_networks_reach_the_goals_of_each_budget_without_a_bubble() {
+    const KWS: &[&str] = &["--expect-key", "output_tflm", "--logits-key", "logits_tflm"];
+    for (budget, goal) in [("64", 48_000), ("156", 19_250), ("512", 5_500)] {
+        let case = Case { model: "kws_ref_model.tflite", compile: &[], vectors: KWS };
+        let Some((compiled, _)) = verified(&case, &["--max-multipliers", budget], &[&[]]) else { return };
+        assert!(compiled["initiation_interval"].as_u64().unwrap() <= goal, "{compiled}");
+        assert_no_bubbles(&compiled);
+    }
+    // A minute and a half each in simulation: `cargo xtask test --full` adds the small budget.
+    let budgets = [("156", 92_160), ("64", 221_184)];
+    let few = if std::env::var_os("SYSTOLE_FULL").is_some() { budgets.len() } else { 1 };
+    for (budget, goal) in &budgets[..few] {
+        let case = Case { model: "pretrainedResnet_quant.tflite", compile: &[], vectors: KWS };
+        let Some((compiled, _)) = verified(&case, &["--max-multipliers", budget], &[&[]]) else { return };
+        assert!(compiled["initiation_interval"].as_u64().unwrap() <= *goal, "{compiled}");
+        assert_no_bubbles(&compiled);
+    }
+}
+
+#[test]
+fn stalled_convolutional_networks_give_the_same_answers() {
+    const KWS: &[&str] = &["--expect-key", "output_tflm", "--logits-key", "logits_tflm"];
+    let seeds: Vec<String> = (1..=10).map(|seed| seed.to_string()).collect();
+    let few = if std::env::var_os("SYSTOLE_FULL").is_some() { seeds.len() } else { 3 };
+    let case = Case { model: "kws_ref_model.tflite", compile: &["--max-multipliers", "512"], vectors: KWS };
+    let checks: Vec<[&str; 2]> = seeds[..few].iter().map(|seed| ["--stall-seed", seed.as_str()]).collect();
+    let checks: Vec<&[&str]> = checks.iter().map(|check| check.as_slice()).collect();
+    let Some((_, verdicts)) = verified(&case, &[], &checks) else { return };
+    for verdict in verdicts {
+        let (stalled, cycles) = (verdict["stalled_cycles"].as_u64().unwrap(), verdict["cycles"].as_u64().unwrap());
+        assert!(10 * stalled >= cycles, "{verdict}");
+    }
+}
+
 #[test]
 fn qonnx_networks_equal_their_executor_at_every_budget() {
     for case in [TFC_1W1A, TFC_2W2A, JETS] {

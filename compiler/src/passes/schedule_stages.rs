@@ -121,12 +121,8 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
         let engine = engines[index].clone();
         let results = engine.results();
         let requantize = |lanes: usize| stage.requantize(lanes, results.bits, options.cells);
-        // Where pixels differ, the requantizer counts through the whole sample.
-        let whole = stage.plan.channels == results.channels;
         let readers = &readers[&stage.output];
-        let suits = |lanes: usize| {
-            (whole || results.channels.is_multiple_of(lanes)) && fits(stage.tensor, readers, lanes)
-        };
+        let suits = |lanes: usize| stage.plan.suits(lanes) && fits(stage.tensor, readers, lanes);
         let Some(lanes) = lanes::choose(&results, &requantize, &suits) else {
             return Err(misfit(&stage.node, stage.tensor, results.pe, "choose another budget"));
         };
@@ -291,12 +287,13 @@ fn misfit(node: &str, tensor: &QuantTensor, lanes: usize, remedy: &str) -> Compi
 impl Planned<'_> {
     /// The requantizer with a number of lanes.
     fn requantize(&self, lanes: usize, raw_bits: u32, cells: Cells) -> RequantizeSpec {
+        let (channels, form) = self.plan.requantizer(lanes);
         RequantizeSpec {
             name: format!("{}_requantize", self.name),
             lanes,
-            channels: self.plan.channels,
+            channels,
             raw_bits,
-            form: self.plan.form.clone(),
+            form,
             output: self.tensor.element,
             cells,
         }

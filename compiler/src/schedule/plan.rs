@@ -19,7 +19,8 @@ pub struct Plan {
     pub engine: Engine,
     /// What its requantizer computes.
     pub form: Requantizer,
-    /// Channels of the requantizer: a pixel's, or a whole sample's where pixels differ.
+    /// Channels of the requantizer: a pixel's, a whole sample's where pixels differ, or 1 where all
+    /// channels share one function.
     pub channels: usize,
     /// Products of the dense loop nest a sample.
     pub macs: u64,
@@ -40,6 +41,25 @@ pub struct Site<'q> {
 }
 
 impl Plan {
+    /// Channels and form of the requantizer with a number of lanes.
+    pub fn requantizer(&self, lanes: usize) -> (usize, Requantizer) {
+        match self.is_uniform() {
+            true => (lanes, repeated(&self.form, lanes)),
+            false => (self.channels, self.form.clone()),
+        }
+    }
+
+    /// Whether `lanes` requantizers count through a pixel as the engine's results do.
+    pub fn suits(&self, lanes: usize) -> bool {
+        let pixel = self.engine.results().channels;
+        let plain = self.channels == pixel && !self.is_uniform();
+        plain || pixel.is_multiple_of(lanes)
+    }
+
+    fn is_uniform(&self) -> bool {
+        self.channels == 1 && self.form.channels() == 1
+    }
+
     /// The plan of an operator; none for a reshape, which needs no hardware.
     ///
     /// # Errors
@@ -278,7 +298,7 @@ impl Site<'_> {
         });
         let form = Requantizer::search(&map.step, &pivots(1, &[0])).map_err(no_form)?;
         let description = format!("join of {} and {}, to {}.", left.element, right.element, self.output.element);
-        Ok(Some(self.plan("join", engine, repeated(&form, left.channels()), description)))
+        Ok(Some(Plan { channels: 1, ..self.plan("join", engine, form, description) }))
     }
 
     fn concat(&self, inputs: &[&QuantTensor]) -> Result<Option<Plan>, QuantError> {
