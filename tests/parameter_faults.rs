@@ -7,13 +7,14 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use support::repository;
-use systole_hdl::engine::{Engine, MatrixEngine};
+
 use systole::arith::{IntType, Requantizer};
 use systole::bundle::{Array, Manifest};
 use systole::compiler::dataflow::Stage;
 use systole::compiler::emit::write_bundle;
 use systole::compiler::frontend::FrontOptions;
 use systole::compiler::passes::pipeline::{self, Compiled};
+use systole::hdl::engine::{Engine, MatrixEngine};
 use systole::hdl::memory::RomSpec;
 use systole::host::Session;
 use systole::reference::NetworkReference;

@@ -94,7 +94,9 @@ fn the_operators_own_evaluation_agrees_on_quantized_operators() {
         let values = graph
             .interpret(systole_compiler::Profile::Ort, &[value])
             .unwrap_or_else(|error| panic!("{}: {error}", case.name));
-        let systole_compiler::graph::ConstantData::Int(got) = &values[&graph.outputs[0]] else { panic!("{}", case.name) };
+        let systole_compiler::graph::ConstantData::Int(got) = &values[&graph.outputs[0]] else {
+            panic!("{}", case.name)
+        };
         assert_eq!(got, &batch(&expected, 0), "{}", case.name);
         compared += 1;
     }

@@ -66,7 +66,8 @@ impl DataflowGraph {
 
     /// Bits of all FIFOs at their exact depths.
     pub fn fifo_bits(&self) -> u64 {
-        let bits = |stage: &Stage| stage.spec.fifo_depths.iter().sum::<usize>() as u64 * u64::from(stage.spec.out_width());
+        let bits =
+            |stage: &Stage| stage.spec.fifo_depths.iter().sum::<usize>() as u64 * u64::from(stage.spec.out_width());
         self.stages().map(bits).sum()
     }
 }

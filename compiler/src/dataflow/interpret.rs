@@ -31,7 +31,9 @@ impl DataflowGraph {
             let computed: Vec<Vec<i64>> = match &self.graph[index] {
                 Node::Input(_) => samples.to_vec(),
                 Node::Stage(stage) if !inputs.is_empty() => (0..samples.len())
-                    .map(|sample| stage.execute(&inputs.iter().map(|input| input[sample].as_slice()).collect::<Vec<_>>()))
+                    .map(|sample| {
+                        stage.execute(&inputs.iter().map(|input| input[sample].as_slice()).collect::<Vec<_>>())
+                    })
                     .collect(),
                 Node::Output(_) | Node::Stage(_) => continue,
             };

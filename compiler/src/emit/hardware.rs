@@ -53,7 +53,8 @@ fn top(design: &DataflowGraph) -> Option<TopSpec> {
     let (first, last) = (*order.first()?, *order.last()?);
     let (input, output) = (design.channel_out_of(first)?, design.channel_into(last)?);
     let Node::Output(port) = &design.graph[last] else { return None };
-    let names = |edges: Vec<petgraph::graph::EdgeIndex>| edges.iter().map(|&edge| design.graph[edge].name.clone()).collect();
+    let names =
+        |edges: Vec<petgraph::graph::EdgeIndex>| edges.iter().map(|&edge| design.graph[edge].name.clone()).collect();
     let mut stages = Vec::new();
     for &index in &order {
         if let Node::Stage(stage) = &design.graph[index] {

@@ -145,7 +145,8 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
     let lanes = options.output_lanes.unwrap_or(out_lanes);
     let port = Port { prefix: "m_axis".into(), lanes, border: quant.outputs[0].clone() };
     let sink = graph.add_node(Node::Output(port));
-    let written = std::iter::once(("input".to_string(), input)).chain(planned.iter().map(|s| (s.name.clone(), s.output)));
+    let written =
+        std::iter::once(("input".to_string(), input)).chain(planned.iter().map(|s| (s.name.clone(), s.output)));
     for (name, id) in written {
         let Some(&(lanes, from)) = lanes_of.get(&id) else { continue };
         for (branch, reader) in readers[&id].iter().enumerate() {
@@ -280,7 +281,8 @@ fn port_limit(port: &str, lanes: usize, tensor: &QuantTensor) -> Result<(String,
 
 /// No number of lanes suits a reshape behind a stream.
 fn misfit(node: &str, tensor: &QuantTensor, lanes: usize, remedy: &str) -> CompileError {
-    let cause = format!("pixels of {} elements in beats of {lanes} do not regroup as its readers need", tensor.channels());
+    let cause =
+        format!("pixels of {} elements in beats of {lanes} do not regroup as its readers need", tensor.channels());
     CompileError::node(node, cause, remedy)
 }
 

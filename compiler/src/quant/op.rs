@@ -11,7 +11,6 @@ use systole_arith::{IntType, Range};
 /// Integer operators: a closed set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "there is one a node, and its weights are far larger")]
 pub enum QuantOp {
     /// Matrix product on each pixel, bias, requantization.
     Dense(Dense),

@@ -231,11 +231,7 @@ pub enum ScheduleError {
 ///
 /// # Errors
 /// If the goal is out of reach, with the least number that is not.
-pub fn fold(
-    stages: &[StageShape],
-    goal: Goal,
-    border_beats: &[(String, u64)],
-) -> Result<Vec<Folding>, ScheduleError> {
+pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -> Result<Vec<Folding>, ScheduleError> {
     let limits = stages.iter().map(|stage| (format!("stage `{}`", stage.name), stage.fastest()));
     let (limit, fastest) = limits
         .chain(border_beats.iter().cloned())

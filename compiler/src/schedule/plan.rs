@@ -83,7 +83,6 @@ impl Plan {
                 Err(QuantError::broken(site.name, format!("a {} has {} operands", op.name(), inputs.len())))
             }
         }
-
     }
 
     /// A stage that only hands its input on, to several readers.
@@ -105,12 +104,7 @@ fn unchanged(channels: usize) -> Requantizer {
 }
 
 fn pass(tensor: &QuantTensor) -> Engine {
-    Engine::Pass(PassEngine {
-        pixels: tensor.pixels(),
-        channels: tensor.channels(),
-        lanes: 1,
-        element: tensor.element,
-    })
+    Engine::Pass(PassEngine { pixels: tensor.pixels(), channels: tensor.channels(), lanes: 1, element: tensor.element })
 }
 
 fn no_form(error: impl std::fmt::Display) -> QuantError {
@@ -156,8 +150,7 @@ impl Site<'_> {
             Some(window) => format!("convolution {window}, {} to {outputs} channels", spec.inputs),
             None => format!("{outputs} x {columns} matrix product on {} pixel(s)", spec.pixels),
         };
-        let description =
-            format!("{shape}, {} by {}, to {}.", input.element, product.weight_type, self.output.element);
+        let description = format!("{shape}, {} by {}, to {}.", input.element, product.weight_type, self.output.element);
         let macs = (spec.pixels * outputs * columns / groups.max(1)) as u64;
         let engine = Engine::Matrix(MatrixEngine { name: self.name.to_string(), spec, weights });
         Ok(Some(Plan { macs, ..self.plan(op, engine, product.hardware_form(input)?, description) }))
@@ -214,7 +207,10 @@ impl Site<'_> {
             PoolKind::Sum => zero_point,
         };
         if pool.window.reads_padding() && !input.element.contains(padding) {
-            return Err(QuantError::broken("pooling", format!("padding reads {padding}, which is no {}", input.element)));
+            return Err(QuantError::broken(
+                "pooling",
+                format!("padding reads {padding}, which is no {}", input.element),
+            ));
         }
         let engine = match whole {
             true => Engine::Reduce(ReduceEngine {
@@ -243,7 +239,8 @@ impl Site<'_> {
             (None, ..) => return Err(QuantError::broken("requantization", "its exact map has not been derived")),
             (Some(map), ..) => {
                 let offsets = vec![offset; map.channels.len()];
-                let raw = |domain: systole_arith::Range| systole_arith::Range::new(domain.lo - offset, domain.hi - offset);
+                let raw =
+                    |domain: systole_arith::Range| systole_arith::Range::new(domain.lo - offset, domain.hi - offset);
                 let domains: Vec<_> = map.channels.iter().map(|channel| raw(channel.domain)).collect();
                 let raw = map.pull_back(1, &offsets, &domains).map_err(no_form)?;
                 let form = Requantizer::search(&raw, &pivots(1, &offsets)).map_err(no_form)?;

@@ -127,12 +127,15 @@ impl MatrixEngine {
             if hop > 0 {
                 // What later hops still read moves on with them.
                 let single = spec.tap_lanes == 1;
-                for lane in tap_lane..spec.tap_lanes {
-                    let suffix = if single { String::new() } else { format!("_tap{lane}") };
-                    read_addresses[lane] = delay_named(m, &format!("read_address_{hop}{suffix}"), read_addresses[lane]);
-                    if let Some(mask) = padding.get_mut(lane) {
-                        *mask = delay_named(m, &format!("padding_{hop}{suffix}"), *mask);
-                    }
+                let named = |what: &str, lane: usize| match single {
+                    true => format!("{what}_{hop}"),
+                    false => format!("{what}_{hop}_tap{lane}"),
+                };
+                for (lane, address) in read_addresses.iter_mut().enumerate().skip(tap_lane) {
+                    *address = delay_named(m, &named("read_address", lane), *address);
+                }
+                for (lane, mask) in padding.iter_mut().enumerate().skip(tap_lane) {
+                    *mask = delay_named(m, &named("padding", lane), *mask);
                 }
                 weight_address = delay_named(m, &format!("weight_address_{hop}"), weight_address);
             }

@@ -20,7 +20,7 @@ impl Progress {
         let [rows, columns] = window.output();
         let ends = |axis: usize, at: usize| {
             let mut taps = (0..window.kernel[axis]).filter_map(|tap| window.position(axis, at, tap));
-            taps.next().map(|first| (first, taps.last().unwrap_or(first)))
+            taps.next().map(|first| (first, taps.next_back().unwrap_or(first)))
         };
         let vertical: Vec<_> = (0..rows).map(|row| ends(0, row)).collect();
         let horizontal: Vec<_> = (0..columns).map(|column| ends(1, column)).collect();
