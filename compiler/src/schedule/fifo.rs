@@ -67,7 +67,7 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
         .into_par_iter()
         .map(|index| search.least_at(index, fifos[index].least, &above))
         .collect::<Result<_, _>>()?;
-    if search.keeps_pace(&floors)? {
+    if search.keeps_pace(&floors).unwrap_or(false) {
         return Ok(Depths { pace: search.pace, entries: floors, exhaustive: true });
     }
     let mut entries = above;

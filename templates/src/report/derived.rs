@@ -21,7 +21,7 @@ impl Derived {
     /// The derived figures of `manifest`.
     ///
     /// # Errors
-    /// If the interval is not a positive number of cycles `p` or `p/q`, or there is no multiplier.
+    /// If the interval is not a positive number of cycles `p` or `p/q`.
     pub fn of(manifest: &Manifest) -> Result<Derived, TemplateError> {
         let text = &manifest.predicted.initiation_interval;
         let (interval_cycles, interval_samples) = fraction(text).ok_or_else(|| TemplateError::Manifest {
@@ -29,12 +29,11 @@ impl Derived {
         })?;
         let totals = &manifest.totals;
         // macs * q / (lanes * p): the products stay below 2^53 for every design that fits a device.
-        let over = |lanes: u64| totals.macs as f64 * interval_samples as f64 / (lanes as f64 * interval_cycles as f64);
-        if totals.multipliers == 0 || totals.budget == Some(0) {
-            let reason =
-                format!("{} multipliers of a budget of {:?}; none may be 0", totals.multipliers, totals.budget);
-            return Err(TemplateError::Manifest { reason });
-        }
+        // A design without multipliers (of paddings and pools alone) uses none of them.
+        let over = |lanes: u64| match lanes {
+            0 => 0.0,
+            _ => totals.macs as f64 * interval_samples as f64 / (lanes as f64 * interval_cycles as f64),
+        };
         Ok(Derived {
             interval_cycles,
             interval_samples,
