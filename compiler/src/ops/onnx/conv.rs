@@ -5,6 +5,7 @@
 //! with their scales, and weights with one scale or one an output; its result is that of
 //! [`Formula::ort`](systole_arith::Formula::ort). Source: ONNX operator specification.
 
+use super::integer_weights::IntegerWeights;
 use super::operands::Operands;
 use super::operator::Operator;
 use super::quantization;
@@ -153,6 +154,16 @@ impl Conv {
     }
 }
 
+/// The bias of a real convolution: one value an output.
+fn real_bias(operands: &Operands, outputs: usize) -> Result<Vec<f32>, CompileError> {
+    let bias: Vec<f32> = operands.floats(2, "bias")?.iter().copied().collect();
+    match bias.len() == outputs {
+        true => Ok(bias),
+        false => Err(operands
+            .error(format!("the bias has {} values for {outputs} outputs", bias.len()), "give one value an output")),
+    }
+}
+
 /// Products of windows, straight from the definition: `x` is `[1, C, ...]`, `w` is `[M, C / groups, ...]`.
 fn convolve<T>(x: &ArrayD<T>, w: &ArrayD<T>, window: &Window, groups: usize, shape: &[usize]) -> Option<ArrayD<T>>
 where
@@ -240,10 +251,18 @@ impl Operator for Conv {
         let (window, groups) = self.window(&operands)?;
         let channels = operands.required(0, "input")?.shape.get(1).copied().unwrap_or(0);
         if self.kind == ConvKind::Real && lowering.profile == Profile::Qonnx {
-            return Err(operands.error(
-                "Conv between QONNX quantizers",
-                "quantize the network with QuantizeLinear and DequantizeLinear, or as QLinearConv",
-            ));
+            let weights = IntegerWeights::filters(&operands, operands.required(1, "weights")?)?;
+            let geometry = Geometry::of(window, channels, weights.values.shape().first().copied().unwrap_or(0), groups);
+            let values = geometry.matrix(&operands, &weights.values)?;
+            let bias = match operands.optional(2) {
+                Some(_) => Some(real_bias(&operands, values.nrows())?),
+                None => None,
+            };
+            lowering.open_convolution(node, geometry, IntegerWeights { values, scales: weights.scales })?;
+            return match bias {
+                Some(bias) => lowering.scale_and_add(node, 1.0, 1.0, Some(&bias)),
+                None => Ok(()),
+            };
         }
         let (tensor, input, zero_point) = match self.kind {
             ConvKind::Real => {

@@ -4,7 +4,7 @@ use super::operands::Operands;
 use super::quant::of_channel;
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, Tensor};
-use ndarray::{Array2, ArrayD, Dimension, Ix2};
+use ndarray::{Array, ArrayD, Dimension, Ix2, IxDyn};
 use num_rational::BigRational;
 use num_traits::One;
 
@@ -13,9 +13,9 @@ pub const WEIGHT_BITS: u32 = 16;
 
 /// Weights as integers: the real weight of output `m` and input `c` is `values[m, c] * scales[m]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct IntegerWeights {
-    /// `[M, C]`, zero points already subtracted.
-    pub values: Array2<i64>,
+pub struct IntegerWeights<D: Dimension = Ix2> {
+    /// `[M, C]`, or the filters `[M, C / groups, taps...]`; zero points already subtracted.
+    pub values: Array<i64, D>,
     /// One, or one an output.
     pub scales: Vec<BigRational>,
 }
@@ -34,51 +34,7 @@ impl IntegerWeights {
                 "give weights of two dimensions",
             ));
         }
-        let (values, scales) = match (&weights.constant, &weights.quantization) {
-            (None, _) => {
-                return Err(operands.error(
-                    format!("the weights `{}` are computed at run time", weights.name),
-                    "only products with constant weights are compiled",
-                ))
-            }
-            (Some(ConstantData::Int(values)), Some(q)) if q.scales.len() == 1 || q.axis == output_axis => {
-                let scales: Option<Vec<BigRational>> = q.scales.iter().map(|&s| BigRational::from_float(s)).collect();
-                let scales = scales
-                    .ok_or_else(|| operands.error("a weight scale is not finite", "quantize the weights again"))?;
-                let axis = q.axis;
-                let shifted = ArrayD::from_shape_fn(values.raw_dim(), |index| {
-                    let channel = index.as_array_view().get(axis).copied().unwrap_or(0);
-                    values[&index].saturating_sub(of_channel(&q.zero_points, channel))
-                });
-                (shifted, scales)
-            }
-            _ => {
-                let real = super::operands::real_values(weights).ok_or_else(|| {
-                    operands.error(
-                        format!("the weights `{}` are integers without a scale", weights.name),
-                        "put a Quant behind float weights",
-                    )
-                })?;
-                let (values, exponent) = on_a_power_of_two(&real).ok_or_else(|| {
-                    operands.error(
-                        format!(
-                            "the weights `{}` are not quantized: they are no multiples of one power of two \
-                             within {WEIGHT_BITS} bits",
-                            weights.name
-                        ),
-                        "put a Quant node behind the weights, with its scales along the outputs",
-                    )
-                })?;
-                (values, vec![power_of_two(exponent)])
-            }
-        };
-        let limit = 1i64 << (WEIGHT_BITS - 1);
-        if let Some(v) = values.iter().find(|v| !(-limit..limit).contains(*v)) {
-            return Err(operands.error(
-                format!("weight {v} of `{}` has more than {WEIGHT_BITS} bits", weights.name),
-                format!("quantize the weights to at most {WEIGHT_BITS} bits, zero point included"),
-            ));
-        }
+        let (values, scales) = integers(operands, weights, output_axis)?;
         let matrix = values
             .into_dimensionality::<Ix2>()
             .map_err(|e| operands.error(e.to_string(), "give weights of two dimensions"))?;
@@ -86,14 +42,81 @@ impl IntegerWeights {
             true => matrix,
             false => matrix.reversed_axes().as_standard_layout().into_owned(),
         };
-        if values.is_empty() {
-            return Err(operands.error(
-                format!("the weights `{}` of shape {:?} are empty", weights.name, weights.shape),
-                "give at least one weight",
-            ));
-        }
         Ok(IntegerWeights { values, scales })
     }
+}
+
+impl IntegerWeights<IxDyn> {
+    /// Reads the constant filters `[M, C / groups, taps...]` of a convolution.
+    ///
+    /// # Errors
+    /// If they are not constant, or their values are neither quantized with scales along the outputs nor
+    /// multiples of a power of two within 16 bits.
+    pub fn filters(operands: &Operands, weights: &Tensor) -> Result<IntegerWeights<IxDyn>, CompileError> {
+        let (values, scales) = integers(operands, weights, 0)?;
+        Ok(IntegerWeights { values, scales })
+    }
+}
+
+/// A constant as integers, zero points subtracted, and their scales: one, or one for each index of
+/// dimension `output_axis`.
+fn integers(
+    operands: &Operands,
+    weights: &Tensor,
+    output_axis: usize,
+) -> Result<(ArrayD<i64>, Vec<BigRational>), CompileError> {
+    let (values, scales) = match (&weights.constant, &weights.quantization) {
+        (None, _) => {
+            return Err(operands.error(
+                format!("the weights `{}` are computed at run time", weights.name),
+                "only products with constant weights are compiled",
+            ))
+        }
+        (Some(ConstantData::Int(values)), Some(q)) if q.scales.len() == 1 || q.axis == output_axis => {
+            let scales: Option<Vec<BigRational>> = q.scales.iter().map(|&s| BigRational::from_float(s)).collect();
+            let scales =
+                scales.ok_or_else(|| operands.error("a weight scale is not finite", "quantize the weights again"))?;
+            let axis = q.axis;
+            let shifted = ArrayD::from_shape_fn(values.raw_dim(), |index| {
+                let channel = index.as_array_view().get(axis).copied().unwrap_or(0);
+                values[&index].saturating_sub(of_channel(&q.zero_points, channel))
+            });
+            (shifted, scales)
+        }
+        _ => {
+            let real = super::operands::real_values(weights).ok_or_else(|| {
+                operands.error(
+                    format!("the weights `{}` are integers without a scale", weights.name),
+                    "put a Quant behind float weights",
+                )
+            })?;
+            let (values, exponent) = on_a_power_of_two(&real).ok_or_else(|| {
+                operands.error(
+                    format!(
+                        "the weights `{}` are not quantized: they are no multiples of one power of two \
+                             within {WEIGHT_BITS} bits",
+                        weights.name
+                    ),
+                    "put a Quant node behind the weights, with its scales along the outputs",
+                )
+            })?;
+            (values, vec![power_of_two(exponent)])
+        }
+    };
+    let limit = 1i64 << (WEIGHT_BITS - 1);
+    if let Some(v) = values.iter().find(|v| !(-limit..limit).contains(*v)) {
+        return Err(operands.error(
+            format!("weight {v} of `{}` has more than {WEIGHT_BITS} bits", weights.name),
+            format!("quantize the weights to at most {WEIGHT_BITS} bits, zero point included"),
+        ));
+    }
+    if values.is_empty() {
+        return Err(operands.error(
+            format!("the weights `{}` of shape {:?} are empty", weights.name, weights.shape),
+            "give at least one weight",
+        ));
+    }
+    Ok((values, scales))
 }
 
 /// `2^exponent`.
@@ -130,7 +153,6 @@ fn lowest_bit(value: f32) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::IxDyn;
 
     fn array(values: &[f32]) -> ArrayD<f32> {
         ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.to_vec()).unwrap()

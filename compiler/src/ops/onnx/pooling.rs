@@ -11,6 +11,7 @@ use crate::ops::sample_shape;
 use crate::passes::layout::Layout;
 use crate::passes::lowering::{Lowering, Value};
 use crate::passes::real::{Dequantized, Divisor, FloatSource, PendingFloat, Target};
+use crate::profile::Profile;
 use crate::quant::{self, PoolKind, QuantOp};
 use ndarray::{ArrayD, IxDyn};
 use systole_arith::{Formula, Window};
@@ -210,6 +211,9 @@ impl Operator for Pooling {
         let id = lowering.operand_id(node, 0)?;
         let layout = Layout::channels_last(&sample_shape(&self.shape(&operands)?));
         let PoolFunction::Average { .. } = self.function else { return lower_max(node, lowering, window, layout) };
+        if lowering.profile == Profile::Qonnx && !self.quantized() {
+            return lowering.open_average(node, window, self.divisor());
+        }
         let operand = match self.quantized() {
             true => Dequantized {
                 tensor: lowering.stored_operand(node, 0)?,
@@ -240,6 +244,9 @@ impl Operator for Pooling {
 /// The greatest of integers stands for the greatest of their real numbers.
 fn lower_max(node: &Node, lowering: &mut Lowering, window: Window, layout: Layout) -> Result<(), CompileError> {
     let id = lowering.operand_id(node, 0)?;
+    if let Value::Real(real) = lowering.operand(node, 0)? {
+        return lowering.real_maximum(node, *real, window, layout);
+    }
     let integers = lowering.graph.tensor(id).element != ElementType::Float32;
     if integers {
         lowering.stored_operand(node, 0)?;

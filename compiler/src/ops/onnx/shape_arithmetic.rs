@@ -8,6 +8,7 @@ use super::quantized_join::concatenated_shape;
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Node, Tensor};
 use crate::passes::lowering::Lowering;
+use crate::profile::Profile;
 use ndarray::{concatenate, ArrayD, Axis, IxDyn, Slice as Range};
 
 /// An operator on constants.
@@ -201,6 +202,9 @@ impl Operator for ShapeArithmetic {
             ShapeArithmetic::Concat { axis } => {
                 let operands = lowering.operands(node);
                 let axis = operands.axis(*axis, operands.required(0, "input")?.shape.len())?;
+                if lowering.profile == Profile::Qonnx {
+                    return lowering.concatenate(node, axis);
+                }
                 let mut parts = Vec::with_capacity(node.inputs.len());
                 for place in 0..node.inputs.len() {
                     parts.push((place, lowering.dequantized_operand(node, place)?));

@@ -1,23 +1,16 @@
 //! Quantizers close a value into an integer tensor.
 
 use super::border;
-use super::pending::{PendingReal, Product};
+use super::open::QuantizedTensor;
+use super::pending::PendingReal;
 use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Node};
-use crate::ops::onnx::integer_weights::WEIGHT_BITS;
 use crate::passes::lowering::{Entering, Lowering, Value};
-use crate::quant::{weight_type, Dense, QuantOp, TensorId};
-use ndarray::Array2;
 use num_rational::BigRational;
 use num_traits::{One, ToPrimitive, Zero};
-use std::sync::Arc;
-use systole_arith::formula::{self, Qonnx};
+use systole_arith::formula;
 use systole_arith::rounding::RoundingMode;
-use systole_arith::{BorderOp, Formula, IntType, Range};
-
-/// Most channels that are truncated without a product in front: the identity matrix that stands
-/// for one has their square of weights.
-const IDENTITY_CHANNELS: usize = 1024;
+use systole_arith::{BorderOp, IntType, Range};
 
 /// A quantizer with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,13 +76,23 @@ impl Lowering<'_> {
                 let tensor = self.add_entering(name, entering, Some((&scale, zero_point)))?;
                 Value::Integer { tensor, scale, zero_point }
             }
-            Value::Integer { tensor, scale, zero_point } if matches!(quantizer, Quantizer::Truncation { .. }) => {
-                let real = self.identity_product(node, tensor, scale, zero_point)?;
-                self.close_product(node, real, quantizer)?
-            }
             Value::Integer { tensor, scale, zero_point } => {
-                self.check_repeated(node, tensor, &scale, zero_point, &quantizer)?;
-                Value::Integer { tensor, scale, zero_point }
+                let input = QuantizedTensor { tensor, scale, zero_point };
+                let name = &self.tensor(&node.name, tensor)?.name;
+                match self.repeats(node, &input, &quantizer)? {
+                    true => Value::Integer { tensor, scale: input.scale, zero_point },
+                    false if self.input_types.contains_key(name) => {
+                        return Err(CompileError::node(
+                            &node.name,
+                            format!("it quantizes the integers of `{name}` again"),
+                            format!("the input has its own quantizer: leave out --input-type {name}"),
+                        ))
+                    }
+                    false => {
+                        let real = self.elements(node, &input)?;
+                        self.close_product(node, real, quantizer)?
+                    }
+                }
             }
             Value::Real(real) => self.close_product(node, *real, quantizer)?,
             Value::Float(pending) => {
@@ -110,65 +113,19 @@ impl Lowering<'_> {
         self.define(node, value)
     }
 
-    /// The integers of a tensor as a product with the identity matrix, so that they can be rescaled.
-    fn identity_product(
-        &self,
-        node: &Node,
-        tensor: TensorId,
-        scale: BigRational,
-        zero_point: i64,
-    ) -> Result<PendingReal, CompileError> {
-        let source = self.tensor(&node.name, tensor)?;
-        let channels = source.channels();
-        if channels > IDENTITY_CHANNELS {
-            return Err(CompileError::node(
-                &node.name,
-                format!("it truncates the {channels} channels of `{}`, of at most {IDENTITY_CHANNELS}", source.name),
-                "truncate the sums of a product instead, or quantize once to the final width",
-            ));
-        }
-        let product = Product {
-            node: node.name.clone(),
-            tensor: source.name.clone(),
-            input: tensor,
-            input_zero_point: zero_point,
-            weights: Arc::new(Array2::eye(channels)),
-            shape: source.shape.clone(),
-        };
-        Ok(PendingReal { layout: self.layout(&node.name, tensor)?, ..PendingReal::new(product, vec![scale]) })
-    }
-
-    /// A quantizer on integers changes nothing where it has their scale and zero point and clips none.
-    fn check_repeated(
-        &self,
-        node: &Node,
-        tensor: TensorId,
-        scale: &BigRational,
-        zero_point: i64,
-        quantizer: &Quantizer,
-    ) -> Result<(), CompileError> {
-        let source = self.tensor(&node.name, tensor)?;
-        let same = |s: f32, z: i64| BigRational::from_float(s).as_ref() == Some(scale) && z == zero_point;
-        let repeats = match quantizer {
+    /// Whether a quantizer changes nothing on integers: it has their scale and zero point and clips none.
+    fn repeats(&self, node: &Node, input: &QuantizedTensor, quantizer: &Quantizer) -> Result<bool, CompileError> {
+        let QuantizedTensor { tensor, scale, zero_point } = input;
+        let source = self.tensor(&node.name, *tensor)?;
+        let same = |s: f32, z: i64| BigRational::from_float(s).as_ref() == Some(scale) && z == *zero_point;
+        Ok(match quantizer {
             Quantizer::Integer { scale: s, zero_point: z, lo, hi, .. } => {
                 same(*s, *z) && Range::new(*lo, *hi).contains_range(source.range)
             }
             Quantizer::Bipolar { scale: s, zero_point: z } => same(*s, *z) && source.element == IntType::Bipolar,
             Quantizer::Sign => source.element == IntType::Bipolar && same(1.0, 0),
             Quantizer::Truncation { .. } => false,
-        };
-        match repeats {
-            true => Ok(()),
-            false => Err(CompileError::node(
-                &node.name,
-                format!("it quantizes the integers of `{}` again", source.name),
-                if self.input_types.contains_key(&source.name) {
-                    format!("the input has its own quantizer: leave out --input-type {}", source.name)
-                } else {
-                    "requantization without a product is not compiled yet; use one quantizer".into()
-                },
-            )),
-        }
+        })
     }
 
     /// Closes operand 0 of the last quantizer, which has a scale and a zero point for each channel:
@@ -259,66 +216,15 @@ impl Lowering<'_> {
                 (closing, rational(scale)?, zero_point)
             }
         };
-        let channels = real.channels();
         let (element, range) = match &closing {
             formula::Quantizer::Bipolar => (IntType::Bipolar, IntType::Bipolar.range()),
             formula::Quantizer::Quant { lo, hi, .. } => {
                 (IntType::smallest_for(Range::new(*lo, *hi)), Range::new(*lo, *hi))
             }
         };
-        let formula = Qonnx::new(channels, real.chain.clone(), closing, element)
-            .map(Formula::Qonnx)
-            .map_err(|e| formula_error(&node.name, &e.to_string()))?;
         let name = self.result_name(node);
-        let shape = real.shape.clone();
-        let tensor = self.add_tensor(name, shape, element, range, Some((&scale, zero_point)))?;
-        self.layouts.insert(tensor, real.layout.clone());
-        self.add_dense(&real, formula, tensor)?;
+        let tensor = self.add_closed(&real, &(closing, element), (name, range), (&scale, zero_point))?;
         Ok(Value::Integer { tensor, scale, zero_point })
-    }
-
-    /// Adds the dense node of a product.
-    pub(super) fn add_dense(
-        &mut self,
-        real: &PendingReal,
-        formula: Formula,
-        output: TensorId,
-    ) -> Result<(), CompileError> {
-        let product = &real.product;
-        let dense = Dense {
-            weights: product.weights.as_ref().clone(),
-            weight_type: weight_type(product.weights.iter().copied(), IntType::Signed(WEIGHT_BITS)),
-            input_zero_point: product.input_zero_point,
-            bias: vec![0; real.channels()],
-            formula,
-            map: None,
-        };
-        self.add_node(&product.node, QuantOp::Dense(dense), vec![product.input], output);
-        Ok(())
-    }
-
-    /// Accumulators that the product can reach, one range an output.
-    pub(super) fn accumulators(&self, node: &str, real: &PendingReal) -> Result<Vec<Range>, CompileError> {
-        let input = self.tensor(node, real.product.input)?.range;
-        let zero = i128::from(real.product.input_zero_point);
-        let (lo, hi) = (i128::from(input.lo) - zero, i128::from(input.hi) - zero);
-        let ranges: Option<Vec<Range>> = real
-            .product
-            .weights
-            .outer_iter()
-            .map(|row| {
-                let (mut least, mut greatest) = (0i128, 0i128);
-                for &w in row {
-                    let (a, b) = (lo * i128::from(w), hi * i128::from(w));
-                    least += a.min(b);
-                    greatest += a.max(b);
-                }
-                Some(Range::new(i64::try_from(least).ok()?, i64::try_from(greatest).ok()?))
-            })
-            .collect();
-        ranges.ok_or_else(|| {
-            CompileError::node(&real.product.node, "its sums need more than 64 bits", "quantize to fewer bits")
-        })
     }
 
     /// Least and greatest integer around what the function takes over the reachable accumulators.

@@ -2,6 +2,7 @@
 
 use super::border;
 use super::linear::channel_values;
+use super::QuantizedTensor;
 use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Node, Tensor};
 use crate::ops::onnx::arithmetic::Arithmetic;
@@ -29,7 +30,7 @@ impl Lowering<'_> {
     /// Add, Sub, Mul or Div of a computed tensor and a constant.
     ///
     /// # Errors
-    /// If both operands are computed, the constant varies along another dimension than the
+    /// If both operands are computed and have no exact sum, the constant varies along another dimension than the
     /// innermost, or the operation has no exact form on the value.
     pub fn lower_arithmetic(&mut self, op: Arithmetic, node: &Node) -> Result<(), CompileError> {
         let operands = self.operands(node);
@@ -38,10 +39,13 @@ impl Lowering<'_> {
             (false, true) => (0, 1),
             (true, false) => (1, 0),
             (false, false) if self.profile == Profile::Ort => return self.float_arithmetic_of_two(op, node),
+            (false, false) if matches!(op, Arithmetic::Add | Arithmetic::Sub) => {
+                return self.open_sum(node, op == Arithmetic::Sub)
+            }
             _ => {
                 return Err(operands.error(
                     format!("{} of two computed tensors, `{}` and `{}`", op.name(), a.name, b.name),
-                    "residual connections are not compiled yet; one operand must be constant",
+                    "sums and differences of two tensors are compiled; else one operand must be constant",
                 ))
             }
         };
@@ -82,18 +86,15 @@ impl Lowering<'_> {
             Value::Integer { tensor, scale, zero_point } => {
                 let layout = self.layout(&node.name, tensor)?;
                 let constants = channel_values(&operands, constant_position, data, &layout)?;
-                let (scale, zero_point) =
-                    rescaled(&affine(op, &constants, swapped), &scale, zero_point).ok_or_else(|| {
-                        operands.error(
-                            format!(
-                                "{} directly on the integers of `{}` has no exact integer form",
-                                op.name(),
-                                data.name
-                            ),
-                            "put the operation in front of the quantizer",
-                        )
-                    })?;
-                Value::Integer { tensor, scale, zero_point }
+                let function = affine(op, &constants, swapped);
+                match rescaled(&function, &scale, zero_point) {
+                    Some((scale, zero_point)) => Value::Integer { tensor, scale, zero_point },
+                    None => {
+                        let mut real = self.elements(node, &QuantizedTensor { tensor, scale, zero_point })?;
+                        real.affine(function.scale, function.offset);
+                        Value::Real(Box::new(real))
+                    }
+                }
             }
         };
         self.define(node, value)
@@ -149,14 +150,20 @@ impl Lowering<'_> {
     /// Batch normalization, exactly: the square root stays symbolic.
     ///
     /// # Errors
-    /// If the operand is not the result of a product.
+    /// If the operand is not quantized, nor the result of a product.
     pub fn normalize(&mut self, node: &Node, parameters: &Parameters, epsilon: f32) -> Result<(), CompileError> {
-        let Value::Real(mut real) = self.operand(node, 0)? else {
-            return Err(CompileError::node(
-                &node.name,
-                "it normalizes something else than the result of a matrix product",
-                "fold it into Mul and Add, or into the product in front of it",
-            ));
+        let mut real = match self.operand(node, 0)? {
+            Value::Real(real) => real,
+            Value::Integer { tensor, scale, zero_point } if self.profile == Profile::Qonnx => {
+                Box::new(self.elements(node, &QuantizedTensor { tensor, scale, zero_point })?)
+            }
+            _ => {
+                return Err(CompileError::node(
+                    &node.name,
+                    "it normalizes something else than the result of a matrix product",
+                    "fold it into Mul and Add, or into the product in front of it",
+                ))
+            }
         };
         let shape = &self.operands(node).required(0, "input")?.shape;
         let file = sample_shape(shape);
@@ -190,7 +197,7 @@ impl Lowering<'_> {
     /// `max(x, 0)`.
     ///
     /// # Errors
-    /// If the operand holds integers that may stand for negative numbers.
+    /// If the operand holds integers on the host.
     pub fn lower_relu(&mut self, node: &Node) -> Result<(), CompileError> {
         let element = self.operands(node).required(0, "input")?.element;
         let value = match self.operand(node, 0)? {
@@ -218,11 +225,9 @@ impl Lowering<'_> {
             Value::Integer { tensor, scale, zero_point } => {
                 let range = self.tensor(&node.name, tensor)?.range;
                 if range.lo < zero_point || scale < BigRational::zero() {
-                    return Err(CompileError::node(
-                        &node.name,
-                        format!("Relu directly on the quantized tensor `{}`", self.tensor(&node.name, tensor)?.name),
-                        "put Relu in front of the quantizer, or use an unsigned quantizer",
-                    ));
+                    let mut real = self.elements(node, &QuantizedTensor { tensor, scale, zero_point })?;
+                    real.relu();
+                    return self.define(node, Value::Real(Box::new(real)));
                 }
                 Value::Integer { tensor, scale, zero_point }
             }

@@ -38,6 +38,24 @@ impl Geometry {
         }
     }
 
+    /// Whether it reads each pixel alone.
+    pub fn is_pixels(&self) -> bool {
+        matches!(self, Geometry::Pixels)
+    }
+
+    /// Its window; none on single pixels.
+    pub fn window(&self) -> Option<Window> {
+        match self {
+            Geometry::Pixels => None,
+            Geometry::Windows { window, .. } | Geometry::Depthwise { window } => Some(*window),
+        }
+    }
+
+    /// Whether some tap lies in the padding.
+    pub fn reads_padding(&self) -> bool {
+        self.window().is_some_and(|window| window.reads_padding())
+    }
+
     /// The operator of a product.
     pub fn operator(self, product: Dense) -> QuantOp {
         match self {

@@ -1,13 +1,15 @@
 //! Lowering of ONNX's real-valued tensors: what happens between integers.
 //!
-//! A product of integer tensors and integer weights opens a *pending product*: its real value is a
-//! function of the accumulators. Real operators extend that function; a quantizer closes it into
-//! one dense node with a QONNX formula; where the network ends first, the accumulators leave the
-//! accelerator and the rest of the function runs on the host.
+//! A product of integer tensors and integer weights opens *pending accumulators*: its real value is a
+//! function of them. So do averages, sums of two tensors, and operators on the elements of one. Real
+//! operators extend that function; a quantizer closes it into one integer operator with a QONNX
+//! formula; where the network ends first, the accumulators leave the accelerator and the rest of the
+//! function runs on the host.
 //!
 //! Operators between DequantizeLinear and QuantizeLinear, and the QLinear operators, become a
 //! [`PendingFloat`] instead, which is closed into one integer operator with ONNX Runtime's formula.
 
+mod accumulate;
 mod border;
 mod close;
 mod elementwise;
@@ -15,6 +17,7 @@ mod floating;
 mod geometry;
 mod joins;
 mod linear;
+mod open;
 mod order;
 mod pending;
 mod requantize;
@@ -24,6 +27,7 @@ mod values;
 pub use close::Quantizer;
 pub use floating::{Dequantized, Divisor, FloatProduct, FloatSource, PendingFloat, ProductScales};
 pub use geometry::Geometry;
-pub use pending::{PendingReal, Product};
+pub use open::QuantizedTensor;
+pub use pending::{AccumulatorKind, Accumulators, PendingReal};
 pub use requantize::{stored, Target};
 pub(crate) use values::placed;

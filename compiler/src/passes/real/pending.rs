@@ -1,5 +1,6 @@
-//! A pending product and the exact real function behind it.
+//! Pending accumulators and the exact real function behind them.
 
+use super::Geometry;
 use crate::passes::layout::Layout;
 use crate::quant::TensorId;
 use ndarray::Array2;
@@ -8,52 +9,140 @@ use num_traits::{One, Signed, Zero};
 use std::sync::Arc;
 use systole_arith::formula::RealOp;
 use systole_arith::real::rational_sqrt;
+use systole_arith::Window;
 
-/// A matrix product of an integer tensor and integer weights.
+/// Integers that an operator of the accelerator sums, or takes as they are, in front of its formula.
 #[derive(Clone, Debug)]
-pub struct Product {
+pub struct Accumulators {
     /// Name of the node.
     pub node: String,
     /// Name of the accumulators' tensor in the model file.
     pub tensor: String,
-    /// The integer operand.
+    /// The integer operand, the first of two.
     pub input: TensorId,
     /// Its stored value that stands for 0.
     pub input_zero_point: i64,
-    /// Integer weights, `[M, C]`.
-    pub weights: Arc<Array2<i64>>,
-    /// Shape of the accumulators of one sample, outputs innermost.
+    /// Shape of the accumulators of one sample, channels innermost.
     pub shape: Vec<usize>,
+    /// How they follow from the operand.
+    pub kind: AccumulatorKind,
 }
 
-/// A real function of a product's accumulators, exact in every step.
+/// How accumulators follow from integer tensors.
+#[derive(Clone, Debug)]
+pub enum AccumulatorKind {
+    /// A product with integer weights.
+    Product {
+        /// Where it reads its input.
+        geometry: Geometry,
+        /// Integer weights as the geometry's operator has them.
+        weights: Arc<Array2<i64>>,
+    },
+    /// `x - input_zero_point`, element by element of a tensor of so many channels.
+    Elements {
+        /// Channels.
+        channels: usize,
+    },
+    /// The sum of `x - input_zero_point` over the taps of a window that are not padding, each channel
+    /// alone.
+    Taps {
+        /// Geometry.
+        window: Window,
+        /// Numbers of real taps that occur, ascending; where their divisors differ, the functions are
+        /// one for each and not one a channel.
+        counts: Vec<usize>,
+        /// Whether the divisors differ.
+        by_count: bool,
+    },
+    /// `left * x + right * y + offset` of two tensors of one shape.
+    Sum {
+        /// The second operand.
+        other: TensorId,
+        /// Factor of the first.
+        left: i64,
+        /// Factor of the second.
+        right: i64,
+        /// Zero points.
+        offset: i64,
+    },
+}
+
+/// A real function of accumulators, exact in every step.
 #[derive(Clone, Debug)]
 pub struct PendingReal {
-    /// The product.
-    pub product: Product,
-    /// Shape of one sample; the innermost dimension is the product's outputs.
+    /// The accumulators.
+    pub source: Accumulators,
+    /// Shape of one sample.
     pub shape: Vec<usize>,
     /// How the file's elements follow from these.
     pub layout: Layout,
     /// Operations on the accumulators in order, neighbouring affine ones merged.
     pub chain: Vec<RealOp>,
+    /// Maxima over windows of the function, in order: they are taken of the integers that a quantizer
+    /// makes of it, which is the same as long as what follows is rising.
+    pub maxima: Vec<(Window, Layout)>,
+    /// Whether an operation behind a maximum was falling.
+    pub falls: bool,
 }
 
 impl PendingReal {
-    /// The accumulators times `scale` (one, or one an output).
-    pub fn new(product: Product, scale: Vec<BigRational>) -> Self {
-        let shape = product.shape.clone();
-        let layout = Layout::in_order(&shape);
-        PendingReal { product, shape, layout, chain: vec![RealOp::Affine { scale, offset: vec![BigRational::zero()] }] }
+    /// The accumulators times `scale` (one, or one an output), in the file's order.
+    pub fn new(source: Accumulators, scale: Vec<BigRational>) -> Self {
+        let layout = Layout::in_order(&source.shape);
+        PendingReal::held(source, layout, scale)
     }
 
-    /// Outputs of the product.
+    /// The accumulators times `scale` (one, or one an output), held with `layout`.
+    pub fn held(source: Accumulators, layout: Layout, scale: Vec<BigRational>) -> Self {
+        let shape = source.shape.clone();
+        let chain = vec![RealOp::Affine { scale, offset: vec![BigRational::zero()] }];
+        PendingReal { source, shape, layout, chain, maxima: Vec::new(), falls: false }
+    }
+
+    /// The function in front of everything else, one factor for each number of real taps.
+    pub fn divided_by_count(mut self, factors: Vec<BigRational>) -> Self {
+        self.chain.insert(0, RealOp::Affine { scale: factors, offset: vec![BigRational::zero()] });
+        self
+    }
+
+    /// Functions that it may consist of: one for each output, channel or number of real taps.
     pub fn channels(&self) -> usize {
-        self.product.weights.nrows()
+        match &self.source.kind {
+            AccumulatorKind::Product { weights, .. } => weights.nrows(),
+            AccumulatorKind::Elements { channels } => *channels,
+            AccumulatorKind::Taps { counts, by_count: true, .. } => counts.len(),
+            AccumulatorKind::Taps { .. } => self.source.shape.last().copied().unwrap_or(1),
+            AccumulatorKind::Sum { .. } => 1,
+        }
+    }
+
+    /// The chain with one entry in each list, if all channels have the same function. A sum of taps
+    /// keeps one divisor for each number of real taps.
+    pub fn uniform_chain(&self) -> Option<Vec<RealOp>> {
+        let one = |list: &[BigRational]| match list {
+            [first, rest @ ..] if rest.iter().all(|value| value == first) => Some(vec![first.clone()]),
+            _ => None,
+        };
+        let by_count = matches!(self.source.kind, AccumulatorKind::Taps { by_count: true, .. });
+        let op = |(place, op): (usize, &RealOp)| match op {
+            _ if by_count && place == 0 => Some(op.clone()),
+            RealOp::Affine { scale, offset } => Some(RealOp::Affine { scale: one(scale)?, offset: one(offset)? }),
+            RealOp::DivideBySqrt { radicand } => Some(RealOp::DivideBySqrt { radicand: one(radicand)? }),
+            RealOp::Relu => Some(RealOp::Relu),
+        };
+        self.chain.iter().enumerate().map(op).collect()
+    }
+
+    /// Continues with the maximum over a window; the result is held with `layout`.
+    pub fn maximum(&mut self, window: Window, layout: Layout) {
+        self.shape = layout.shape().to_vec();
+        self.layout = layout.clone();
+        self.maxima.push((window, layout));
     }
 
     /// Continues with `scale[c] * x + offset[c]`; lists of one count for all channels.
     pub fn affine(&mut self, scale: Vec<BigRational>, offset: Vec<BigRational>) {
+        self.falls |= !self.maxima.is_empty() && scale.iter().any(Signed::is_negative);
         if let Some(RealOp::Affine { scale: s, offset: o }) = self.chain.last_mut() {
             *o = zip(&zip(o, &scale, |a, b| a * b), &offset, |a, b| a + b);
             *s = zip(s, &scale, |a, b| a * b);
@@ -158,15 +247,15 @@ mod tests {
     }
 
     fn pending() -> PendingReal {
-        let product = Product {
+        let source = Accumulators {
             node: "n".into(),
             tensor: "t".into(),
             input: TensorId(0),
             input_zero_point: 0,
-            weights: Arc::new(Array2::zeros((2, 3))),
             shape: vec![2],
+            kind: AccumulatorKind::Product { geometry: Geometry::Pixels, weights: Arc::new(Array2::zeros((2, 3))) },
         };
-        PendingReal::new(product, vec![ratio(1, 2)])
+        PendingReal::new(source, vec![ratio(1, 2)])
     }
 
     #[test]
@@ -187,6 +276,28 @@ mod tests {
         assert!(matches!(real.chain.as_slice(), [RealOp::Affine { scale, .. }] if scale == &[ratio(1, 3)]));
         real.divide_by_sqrt(vec![ratio(2, 1)]);
         assert!(matches!(real.chain.as_slice(), [_, RealOp::DivideBySqrt { .. }]));
+    }
+
+    #[test]
+    fn a_chain_is_uniform_where_all_channels_have_one_function() {
+        let mut real = pending();
+        real.affine(vec![ratio(3, 1), ratio(3, 1)], vec![ratio(1, 2), ratio(1, 2)]);
+        let one = RealOp::Affine { scale: vec![ratio(3, 2)], offset: vec![ratio(1, 2)] };
+        assert_eq!(real.uniform_chain(), Some(vec![one]));
+        real.affine(vec![ratio(1, 1)], vec![ratio(0, 1), ratio(1, 1)]);
+        assert_eq!(real.uniform_chain(), None);
+    }
+
+    #[test]
+    fn a_falling_operation_matters_behind_a_maximum_only() {
+        let mut real = pending();
+        real.affine(vec![ratio(-1, 1)], vec![ratio(0, 1)]);
+        assert!(!real.falls);
+        real.maximum(Window::pointwise([1, 1]), Layout::in_order(&[2]));
+        real.affine(vec![ratio(1, 1)], vec![ratio(0, 1)]);
+        assert!(!real.falls);
+        real.affine(vec![ratio(1, 1), ratio(-1, 1)], vec![ratio(0, 1)]);
+        assert!(real.falls);
     }
 
     #[test]

@@ -1,20 +1,20 @@
 //! The end of the network: accumulators leave the accelerator, the host does the rest.
 
 use super::border;
-use super::pending::{inverse_root, zip, PendingReal};
+use super::pending::{inverse_root, zip, AccumulatorKind, PendingReal};
 use crate::diagnostic::CompileError;
 use crate::graph::{Node, TensorId as GraphTensor};
 use crate::ops::onnx::arithmetic::Arithmetic;
 use crate::ops::onnx::heads::Head;
 use crate::ops::sample_shape;
 use crate::passes::lowering::{Lowering, Value};
-use crate::quant::{QuantOp, TensorId};
+use crate::quant::TensorId;
 use num_rational::BigRational;
 use num_traits::{One, Zero};
 use systole_arith::border::FloatConstant;
 use systole_arith::formula::RealOp;
 use systole_arith::real::{nearest_f32, Surd};
-use systole_arith::{BorderOp, Formula, IntType, Range};
+use systole_arith::BorderOp;
 
 impl Lowering<'_> {
     /// The value of a graph output as an integer tensor of the accelerator and host operations on it.
@@ -61,8 +61,8 @@ impl Lowering<'_> {
             }
             Value::Real(real) => {
                 let tensor = self.accumulators_of(node, &real)?;
-                let mut operations = host_operations(node, &real.chain)?;
-                operations.extend(real.layout.to_file(&real.product.shape, &file));
+                let mut operations = host_operations(node, &host_chain(&real)?)?;
+                operations.extend(real.layout.to_file(&real.source.shape, &file));
                 Ok((tensor, file, operations))
             }
             Value::Float(pending) => {
@@ -75,31 +75,6 @@ impl Lowering<'_> {
                 "a network needs at least one layer with weights and a quantized input",
             )),
         }
-    }
-
-    /// The accumulators of a product as a tensor of the accelerator; made once.
-    fn accumulators_of(&mut self, node: &str, real: &PendingReal) -> Result<TensorId, CompileError> {
-        let product = &real.product;
-        let made = self.nodes.iter().find(|n| {
-            n.name == product.node
-                && matches!(&n.op, QuantOp::Dense(dense) if matches!(dense.formula, Formula::Identity { .. }))
-        });
-        if let Some(made) = made {
-            return Ok(made.output);
-        }
-        let ranges = self.accumulators(node, real)?;
-        let range = ranges.iter().fold(Range::point(0), |hull, range| hull.hull(*range));
-        let element = IntType::Signed(range.signed_bits());
-        if element.bits() > 48 {
-            return Err(CompileError::node(
-                &product.node,
-                format!("its sums need {} bits, of 48", element.bits()),
-                "quantize inputs or weights to fewer bits",
-            ));
-        }
-        let tensor = self.add_tensor(product.tensor.clone(), product.shape.clone(), element, range, None)?;
-        self.add_dense(real, Formula::Identity { channels: real.channels() }, tensor)?;
-        Ok(tensor)
     }
 
     /// Softmax, ArgMax or TopK (of `k` elements) on the host.
@@ -125,6 +100,29 @@ impl Lowering<'_> {
         }
         Ok(())
     }
+}
+
+/// The function that the host computes from the tensor that leaves the accelerator.
+///
+/// # Errors
+/// If it is not a function of single elements, the same on every pixel.
+fn host_chain(real: &PendingReal) -> Result<Vec<RealOp>, CompileError> {
+    let source = &real.source;
+    let what = match &source.kind {
+        _ if !real.maxima.is_empty() => "the maximum over windows of numbers",
+        AccumulatorKind::Taps { by_count: true, .. } => "an average whose divisor varies at the border",
+        AccumulatorKind::Elements { .. } => {
+            let zero = BigRational::from_integer((-source.input_zero_point).into());
+            let centre = RealOp::Affine { scale: vec![BigRational::one()], offset: vec![zero] };
+            return Ok([centre].into_iter().chain(real.chain.iter().cloned()).collect());
+        }
+        _ => return Ok(real.chain.clone()),
+    };
+    Err(CompileError::node(
+        &source.node,
+        format!("{what} leaves the network without a quantizer"),
+        "put a Quant behind it",
+    ))
 }
 
 fn trim(shape: &[usize]) -> Vec<usize> {

@@ -3,15 +3,12 @@
 use super::border;
 use crate::diagnostic::CompileError;
 use crate::graph::{ElementType, Node, TensorId as GraphTensor};
-use crate::ops::onnx::integer_weights::IntegerWeights;
 use crate::ops::onnx::Operands;
 use crate::passes::lowering::{Entering, InputType, Lowering, Value};
-use crate::passes::real::{PendingReal, Product};
 use crate::quant::{Border, QuantNode, QuantOp, QuantTensor, RangeOrigin, TensorId};
 use ndarray::Array2;
 use num_rational::BigRational;
 use num_traits::One;
-use std::sync::Arc;
 use systole_arith::{BorderOp, IntType, Range};
 
 impl<'g> Lowering<'g> {
@@ -186,66 +183,6 @@ impl<'g> Lowering<'g> {
             }
         };
         self.define(node, value)
-    }
-
-    /// Opens the product of operand 0 and integer weights.
-    ///
-    /// # Errors
-    /// If the operand is not an integer tensor; for an input the error says which type to pass.
-    pub fn open_product(&mut self, node: &Node, weights: IntegerWeights) -> Result<(), CompileError> {
-        let error = |cause: String, remedy: String| Err(CompileError::node(&node.name, cause, remedy));
-        let (tensor, scale, zero_point) = match self.operand(node, 0)? {
-            Value::Integer { tensor, scale, zero_point } => (tensor, scale, zero_point),
-            Value::Host { input, .. } => {
-                let name = &self.graph.tensor(input).name;
-                return error(
-                    format!("input `{name}` reaches it as real numbers, without a quantizer"),
-                    format!(
-                        "pass --input-type {name}=fixed<W,I> (W bits of which I before the point, sign included, \
-                         such as fixed<16,6>), or put a Quant behind the input"
-                    ),
-                );
-            }
-            Value::Real(real) => {
-                return error(
-                    format!("its operand is the result of `{}` without a quantizer between them", real.product.node),
-                    "put a Quant or BipolarQuant in front of it".into(),
-                )
-            }
-            Value::Float(pending) => {
-                return error(
-                    format!("its operand is the float result of `{}`", pending.node),
-                    "put QuantizeLinear and DequantizeLinear between them".into(),
-                )
-            }
-            Value::Tail { .. } => {
-                return error(
-                    "its operand is computed by the host behind the accelerator".into(),
-                    "put Softmax, ArgMax, TopK and quantizers with several scales at the end of the network".into(),
-                )
-            }
-        };
-        let (tensor, places) = self.held_as_rows(&node.name, tensor, self.operand_id(node, 0)?)?;
-        let channels = self.tensor(&node.name, tensor)?.channels();
-        if channels != weights.values.ncols() {
-            return error(
-                format!("{} weights an output for {channels} inputs", weights.values.ncols()),
-                "make the inner dimensions equal".into(),
-            );
-        }
-        let product = Product {
-            node: node.name.clone(),
-            tensor: self.result_name(node),
-            input: tensor,
-            input_zero_point: zero_point,
-            weights: Arc::new(match places {
-                Some(places) => placed(&weights.values, &places),
-                None => weights.values,
-            }),
-            shape: self.result_shape(node)?,
-        };
-        let scales = weights.scales.iter().map(|s| s * &scale).collect();
-        self.define(node, Value::Real(Box::new(PendingReal::new(product, scales))))
     }
 
     /// A tensor made during the lowering.
