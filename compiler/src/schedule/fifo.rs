@@ -65,8 +65,8 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
     }
     let floors: Vec<u64> = (0..fifos.len())
         .into_par_iter()
-        .map(|index| search.least_at(index, fifos[index].least, &above))
-        .collect::<Result<_, _>>()?;
+        .map(|index| search.least_at(index, fifos[index].least, &above, End::High))
+        .collect();
     if search.keeps_pace(&floors).unwrap_or(false) {
         return Ok(Depths { pace: search.pace, entries: floors, exhaustive: true });
     }
@@ -75,10 +75,17 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
     let mut order: Vec<usize> = (0..fifos.len()).collect();
     order.sort_by_key(|&index| entries[index] - floors[index]);
     for index in order {
-        entries[index] = search.least_at(index, floors[index], &entries)?;
+        entries[index] = search.least_at(index, floors[index], &entries, End::Low);
     }
     let exhaustive = search.exhaust(&floors, &mut entries)?;
     Ok(Depths { pace: search.pace, entries, exhaustive })
+}
+
+/// Where in its range a depth is likely to lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Low,
+    High,
 }
 
 impl Search<'_> {
@@ -106,20 +113,43 @@ impl Search<'_> {
     }
 
     /// The least depth of FIFO `index`, at least `low`, with the others as in `entries`; its entry
-    /// there is known to be enough. A deadlock counts as too shallow.
-    fn least_at(&self, index: usize, low: u64, entries: &[u64]) -> Result<u64, Deadlock> {
+    /// there is known to be enough. A deadlock counts as too shallow. Steps of doubling length leave
+    /// the `likely` end until they enclose the depth, and a bisection finds it.
+    fn least_at(&self, index: usize, low: u64, entries: &[u64], likely: End) -> u64 {
         let mut trial = entries.to_vec();
+        let mut enough = |depth: u64| {
+            trial[index] = depth;
+            self.keeps_pace(&trial).unwrap_or(false)
+        };
         let (mut low, mut high) = (low, entries[index]);
-        // Most FIFOs need no more than the least, and most of the others all they use.
-        let mut probes = [low, high.saturating_sub(1)].into_iter();
+        if low >= high || enough(low) {
+            return low.min(high);
+        }
+        low += 1;
+        let mut stride = 1;
         while low < high {
-            trial[index] = probes.next().unwrap_or(low + (high - low) / 2).clamp(low, high - 1);
-            match self.keeps_pace(&trial).unwrap_or(false) {
-                true => high = trial[index],
-                false => low = trial[index] + 1,
+            let probe = match likely {
+                End::Low => (low + stride - 1).min(high - 1),
+                End::High => high.saturating_sub(stride).max(low),
+            };
+            let holds = enough(probe);
+            match holds {
+                true => high = probe,
+                false => low = probe + 1,
+            }
+            if holds == (likely == End::Low) {
+                break;
+            }
+            stride *= 2;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match enough(middle) {
+                true => high = middle,
+                false => low = middle + 1,
             }
         }
-        Ok(high)
+        high
     }
 
     /// Tries every assignment from `floors` up with fewer total bits, if they are few; whether it did.

@@ -1,6 +1,6 @@
 //! Evaluation of a token model, sample by sample.
 
-use super::queue::{Queue, Tokens};
+use super::queue::{Line, Queue, Tokens};
 use super::{ActorId, EdgeId, Give, Phase, TokenModel};
 use std::collections::VecDeque;
 
@@ -46,6 +46,9 @@ pub struct Span {
     /// Last firing.
     pub last: u64,
 }
+
+/// Edges that a phase may wait on for its firings to be found several at a time.
+const LINES: usize = 6;
 
 /// Evenly spaced firings of a phase.
 #[derive(Clone, Copy, Debug)]
@@ -256,10 +259,15 @@ impl Run<'_> {
         if most == 1 {
             return single();
         }
+        let mut lines = [Line { first: 0, stride: 0, count: u64::MAX }; LINES];
+        if phase.takes.len() > LINES {
+            return single();
+        }
         let (mut first, mut stride, mut count) = (ready, phase.cycles, most);
-        for take in &phase.takes {
+        for (take, slot) in phase.takes.iter().zip(&mut lines) {
             let line = (take.need == take.consume).then(|| self.queues[take.edge.0].line(take.consume)).flatten();
             let Some(line) = line else { return single() };
+            *slot = line;
             count = count.min(line.count);
             if line.first > first {
                 (first, stride) = (line.first, line.stride.max(phase.cycles));
@@ -267,11 +275,8 @@ impl Run<'_> {
                 stride = stride.max(line.stride);
             }
         }
-        for take in &phase.takes {
-            let Some(line) = self.queues[take.edge.0].line(take.consume) else { return single() };
-            if line.stride > stride {
-                count = count.min((first - line.first) / (line.stride - stride) + 1);
-            }
+        for line in lines.iter().filter(|line| line.stride > stride) {
+            count = count.min((first - line.first) / (line.stride - stride) + 1);
         }
         Firings { first, stride, count }
     }

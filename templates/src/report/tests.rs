@@ -128,9 +128,14 @@ fn figures_that_no_design_has_are_refused() {
         let message = markdown(&manifest).unwrap_err().to_string();
         assert!(message.contains(&format!("`{malformed}`")), "{message}");
     }
+}
+
+#[test]
+fn a_design_without_multipliers_uses_none_of_them() {
     let mut manifest = manifest();
     manifest.totals.multipliers = 0;
-    assert!(markdown(&manifest).is_err());
+    assert_eq!(Derived::of(&manifest).unwrap().mac_utilization, 0.0);
+    assert!(markdown(&manifest).is_ok());
 }
 
 #[test]

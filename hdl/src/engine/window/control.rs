@@ -47,11 +47,11 @@ impl WindowControl<'_> {
         let WindowSpec { window, words, tap_lanes, order, .. } = self.spec;
         let pair = |[a, b]: [usize; 2]| format!("{a}x{b}");
         let order = match order {
-            FoldOrder::Matrix { groups } => format!("m{groups}"),
-            FoldOrder::Vector => "v".to_string(),
+            FoldOrder::Matrix { .. } => "matrix",
+            FoldOrder::Vector => "vector",
         };
         format!(
-            "window_control_{}_k{}_s{}_d{}_p{}_{}_w{words}_t{tap_lanes}_r{}_{order}_pe{}_{}",
+            "window_control_{}_k{}_s{}_d{}_p{}_{}_w{words}_t{tap_lanes}_r{}_{order}_m{}_pe{}_{}",
             pair(window.input),
             pair(window.kernel),
             pair(window.stride),
@@ -59,6 +59,7 @@ impl WindowControl<'_> {
             pair(window.pad_before),
             pair(window.pad_after),
             self.spec.read_span,
+            self.gate.results.channels,
             self.gate.results.pe,
             self.gate.suffix()
         )
