@@ -8,12 +8,6 @@ use systole_compiler::frontend::{compile_front, FrontOptions};
 use systole_compiler::quant::QuantOp;
 use systole_compiler::QuantGraph;
 
-/// Cases that are refused on purpose, with a part of what the diagnostic must say.
-const REFUSED: [(&str, &str); 1] = [
-    // Two scales of float32 whose ratio is near 5/4, and is none of small integers.
-    ("residual_04", "17852596 and 14282077 times one number"),
-];
-
 const FAMILY: &str = "qonnx_convolutions";
 
 fn folder() -> PathBuf {
@@ -82,7 +76,6 @@ fn every_convolutional_network_is_reproduced() {
                 elements += compared;
                 problems.extend(differing);
             }
-            Err(error) if REFUSED.iter().any(|(refused, part)| refused == name && error.contains(part)) => {}
             Err(error) => problems.push(format!("{name}: {error}")),
         }
     }

@@ -11,8 +11,10 @@ use crate::ops::onnx::batch_normalization::BatchNormalization;
 use crate::ops::onnx::bipolar_quant::BipolarQuant;
 use crate::ops::onnx::heads::Head;
 use crate::ops::onnx::matmul::MatMul;
+use crate::ops::onnx::pad::Pad;
 use crate::ops::onnx::pointwise::Pointwise;
 use crate::ops::onnx::quant::Quant;
+use crate::ops::onnx::reduce_mean::ReduceMean;
 use crate::ops::onnx::shape_arithmetic::{ShapeArithmetic, SliceBounds};
 use crate::ops::onnx::transpose::Transpose;
 use crate::ops::onnx::trunc::Trunc;
@@ -91,6 +93,21 @@ fn import_standard(operator: &str, attributes: &Attributes, version: i64) -> Res
         "Squeeze" => view(View::Squeeze { axes: attributes.ints("axes")? }),
         "Unsqueeze" => view(View::Unsqueeze { axes: attributes.ints("axes")? }),
         "Transpose" => Imported::Op(OnnxOp::Transpose(Transpose { permutation: attributes.ints("perm")? })),
+        "Pad" => {
+            let mode = attributes.text("mode", "constant")?;
+            let value = attributes.float("value", 0.0)?;
+            // Before version 2 the attribute was called `paddings`.
+            match (mode.as_str(), version) {
+                (_, ..=1) => Imported::Unsupported("Pad of version 1; export with opset 2 or later".into()),
+                ("constant", _) => Imported::Op(OnnxOp::Pad(Pad { pads: attributes.ints("pads")?, value })),
+                (mode, _) => Imported::Unsupported(format!("Pad with mode `{mode}`; pad with a constant")),
+            }
+        }
+        "ReduceMean" => Imported::Op(OnnxOp::ReduceMean(ReduceMean {
+            axes: attributes.ints("axes")?,
+            keep: attributes.flag("keepdims", true)?,
+            none_is_none: attributes.flag("noop_with_empty_axes", false)?,
+        })),
         "Softmax" => {
             let flatten = version < 13;
             head(Head::Softmax { axis: attributes.int("axis", if flatten { 1 } else { -1 })?, flatten })
@@ -216,8 +233,6 @@ fn scalar_of(constant: Option<ConstantData>, element: ElementType) -> Tensor {
 fn rewrite(operator: &str) -> &'static str {
     match operator {
         "ConvTranspose" => "; enlarge the image with Resize and convolve, or split it into convolutions",
-        "Pad" => "; give the convolution behind it the padding (pads)",
-        "ReduceMean" => "; use GlobalAveragePool and Flatten",
         "DynamicQuantizeLinear" => "; quantize statically (onnxruntime.quantization.quantize_static)",
         "HardTanh" => "; use Clip",
         "Elu" | "Selu" | "Gelu" | "Softplus" | "Mish" | "Celu" => "; train with Relu, HardSwish or LeakyRelu",

@@ -11,6 +11,7 @@ pub mod matmul;
 pub mod operands;
 pub mod operator;
 pub mod order;
+pub mod pad;
 pub mod pointwise;
 pub mod pooling;
 pub mod quant;
@@ -20,6 +21,7 @@ pub mod quantized_join;
 pub mod quantized_matmul;
 pub mod quantized_softmax;
 pub mod quantizer;
+pub mod reduce_mean;
 pub mod shape_arithmetic;
 pub mod sliding;
 pub mod transpose;
@@ -66,6 +68,10 @@ pub enum OnnxOp {
     Activation(activation::Activation),
     /// QLinearAdd, QLinearMul, QLinearConcat.
     QuantizedJoin(quantized_join::QuantizedJoin),
+    /// Pad.
+    Pad(pad::Pad),
+    /// ReduceMean.
+    ReduceMean(reduce_mean::ReduceMean),
     /// QLinearSoftmax.
     QuantizedSoftmax(quantized_softmax::QuantizedSoftmax),
     /// Shape, Gather, Concat, Slice, Cast, ConstantOfShape, Sqrt, Neg.
@@ -92,6 +98,8 @@ impl OnnxOp {
             OnnxOp::Pooling(op) => op,
             OnnxOp::Activation(op) => op,
             OnnxOp::QuantizedJoin(op) => op,
+            OnnxOp::Pad(op) => op,
+            OnnxOp::ReduceMean(op) => op,
             OnnxOp::QuantizedSoftmax(op) => op,
             OnnxOp::ShapeArithmetic(op) => op,
         }
@@ -116,6 +124,8 @@ impl OnnxOp {
             OnnxOp::Pooling(op) => op.name(),
             OnnxOp::Activation(op) => op.name(),
             OnnxOp::QuantizedJoin(op) => op.name(),
+            OnnxOp::Pad(_) => "Pad",
+            OnnxOp::ReduceMean(_) => "ReduceMean",
             OnnxOp::QuantizedSoftmax(_) => "QLinearSoftmax",
             OnnxOp::ShapeArithmetic(op) => op.name(),
         }

@@ -39,6 +39,9 @@ impl OnnxOp {
             OnnxOp::MatMul(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Innermost).collect(),
             OnnxOp::QuantizedMatMul(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Innermost).collect(),
             OnnxOp::Conv(_) | OnnxOp::Pooling(_) => both().map(LayoutRole::Image).collect(),
+            OnnxOp::Pad(_) | OnnxOp::ReduceMean(_) => {
+                both().filter(|&id| rank(id) >= 3).map(LayoutRole::Image).collect()
+            }
             OnnxOp::BatchNormalization(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Image).collect(),
             OnnxOp::Transpose(transpose) => match (data, transpose.sample_axes(rank(result))) {
                 (Some(from), Some(axes)) => vec![LayoutRole::Linked(Link { from, to: result, axes })],

@@ -2,6 +2,7 @@
 
 use super::close::formula_error;
 use super::pending::{AccumulatorKind, Accumulators, PendingReal};
+use super::sum::SUM_LIMIT;
 use crate::diagnostic::CompileError;
 use crate::ops::onnx::integer_weights::WEIGHT_BITS;
 use crate::passes::lowering::Lowering;
@@ -169,7 +170,7 @@ impl Lowering<'_> {
                     QuantOp::Depthwise(Depthwise { window: *window, product })
                 }
             },
-            AccumulatorKind::Sum { other, left, right, offset } => {
+            AccumulatorKind::Sum { other, sum } => {
                 let chain = uniform.ok_or_else(|| by_channel("a sum of two tensors"))?;
                 if closing.is_none() {
                     return Err(CompileError::node(
@@ -178,8 +179,20 @@ impl Lowering<'_> {
                         "put a Quant behind it",
                     ));
                 }
-                let formula = formula(1, chain)?;
-                let (left, right, offset) = (*left, *right, *offset);
+                let ranges = [self.tensor(node, input)?.range, self.tensor(node, *other)?.range];
+                let (sum, formula) = match sum.narrowed(ranges, &chain, |chain| formula(1, chain).ok()) {
+                    Some(narrowed) => narrowed,
+                    None if sum.fits() => (*sum, formula(1, chain)?),
+                    None => {
+                        let [left, right] = sum.factors;
+                        return Err(CompileError::node(
+                            node,
+                            format!("it adds two tensors whose scales are {left} and {right} times one number"),
+                            format!("quantize both with one scale, or scales in a ratio of integers up to {SUM_LIMIT}"),
+                        ));
+                    }
+                };
+                let ([left, right], offset) = (sum.factors, sum.offset());
                 let formula = JoinFormula::WeightedSum(WeightedSum { left, right, offset, formula });
                 return Ok((QuantOp::Join(Join { formula, map: None }), vec![input, *other]));
             }
@@ -221,11 +234,12 @@ impl Lowering<'_> {
                     }
                 }
             }
-            AccumulatorKind::Sum { other, left, right, offset } => {
+            AccumulatorKind::Sum { other, sum } => {
                 let second = self.tensor(node, *other)?.range;
-                let a = times((i128::from(input.lo), i128::from(input.hi)), i128::from(*left));
-                let b = times((i128::from(second.lo), i128::from(second.hi)), i128::from(*right));
-                vec![(a.0 + b.0 + i128::from(*offset), a.1 + b.1 + i128::from(*offset))]
+                let offset = i128::from(sum.offset());
+                let a = times((i128::from(input.lo), i128::from(input.hi)), i128::from(sum.factors[0]));
+                let b = times((i128::from(second.lo), i128::from(second.hi)), i128::from(sum.factors[1]));
+                vec![(a.0 + b.0 + offset, a.1 + b.1 + offset)]
             }
         };
         let range = |(lo, hi): (i128, i128)| Some(Range::new(i64::try_from(lo).ok()?, i64::try_from(hi).ok()?));

@@ -21,6 +21,7 @@ mod open;
 mod order;
 mod pending;
 mod requantize;
+mod sum;
 mod tail;
 mod values;
 

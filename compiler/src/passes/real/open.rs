@@ -2,6 +2,7 @@
 //! functions of single elements.
 
 use super::pending::{AccumulatorKind, Accumulators, PendingReal};
+use super::sum::{whole_factors, Sum};
 use super::{placed, Divisor, Geometry};
 use crate::diagnostic::CompileError;
 use crate::graph::Node;
@@ -11,15 +12,17 @@ use crate::passes::layout::Layout;
 use crate::passes::lowering::{Lowering, Value};
 use crate::quant::{Pool, QuantOp, TensorId};
 use num_bigint::BigInt;
-use num_integer::Integer;
 use num_rational::BigRational;
-use num_traits::{One, Signed, ToPrimitive, Zero};
+use num_traits::{One, Signed, ToPrimitive};
 use std::sync::Arc;
 use systole_arith::formula::RealOp;
 use systole_arith::Window;
 
-/// Greatest factor or offset of a sum of two integers.
-const SUM_LIMIT: i64 = 1 << 24;
+/// Greatest factor of a sum of two integers before it is narrowed.
+const FACTOR_LIMIT: i64 = 1 << 38;
+
+/// Greatest zero point of an operand of a sum, and of sums that are read as they are.
+const ZERO_POINT_LIMIT: i64 = 1 << 20;
 
 /// Most numbers of real taps of one average: each has its own function.
 const COUNT_LIMIT: usize = 1 << 10;
@@ -57,7 +60,11 @@ impl Lowering<'_> {
             }
             Value::Real(real) => match scaled_taps(&real) {
                 Some((scale, zero_point)) => {
-                    let tensor = self.accumulators_of(&node.name, &real)?;
+                    let mut tensor = self.accumulators_of(&node.name, &real)?;
+                    if real.shape != real.source.shape {
+                        self.layouts.insert(tensor, Layout::in_order(&real.source.shape));
+                        tensor = self.reshape(&node.name, tensor, real.shape.clone())?;
+                    }
                     self.layouts.insert(tensor, real.layout.clone());
                     let id = self.operand_id(node, position)?;
                     self.values.insert(id, Value::Integer { tensor, scale: scale.clone(), zero_point });
@@ -190,26 +197,30 @@ impl Lowering<'_> {
         let other = self.held_as(&node.name, second.tensor, &layout)?;
         let right_scale = if subtract { -&second.scale } else { second.scale.clone() };
         let (left, right, step) = whole_factors(&first.scale, &right_scale);
-        let offset = -(&left * first.zero_point + &right * second.zero_point);
-        let small = |value: &BigInt| value.to_i64().filter(|value| value.abs() <= SUM_LIMIT);
-        let (Some(left), Some(right), Some(offset)) = (small(&left), small(&right), small(&offset)) else {
+        let whole = |value: &BigInt| value.to_i64().filter(|value| value.abs() <= FACTOR_LIMIT);
+        let zero_points = [first.zero_point, second.zero_point];
+        let small = zero_points.iter().all(|zero| zero.abs() <= ZERO_POINT_LIMIT);
+        let (Some(left), Some(right), true) = (whole(&left), whole(&right), small) else {
             return Err(CompileError::node(
                 &node.name,
                 format!(
-                    "it adds steps of {} and {}, which are {left} and {right} times one number",
+                    "it adds steps of {} and {}, which are {left} and {right} times one number, zero points {} and {}",
                     approximate(&first.scale),
-                    approximate(&second.scale)
+                    approximate(&second.scale),
+                    first.zero_point,
+                    second.zero_point
                 ),
-                format!("quantize both operands with one scale, or scales in a ratio of integers up to {SUM_LIMIT}"),
+                "quantize both operands with one scale and zero points of at most 20 bits",
             ));
         };
+        let sum = Sum { factors: [left, right], zero_points };
         let source = Accumulators {
             node: node.name.clone(),
             tensor: self.result_name(node),
             input,
             input_zero_point: first.zero_point,
             shape: layout.shape().to_vec(),
-            kind: AccumulatorKind::Sum { other, left, right, offset },
+            kind: AccumulatorKind::Sum { other, sum },
         };
         let real = PendingReal::held(source, layout, vec![step]);
         self.define(node, Value::Real(Box::new(real)))
@@ -388,7 +399,7 @@ fn restored(file: &[usize], held: &[usize]) -> Vec<usize> {
 /// Scale and zero point of a sum of taps that is only scaled, with a whole number of steps added.
 fn scaled_taps(real: &PendingReal) -> Option<(BigRational, i64)> {
     let sums = matches!(real.source.kind, AccumulatorKind::Taps { by_count: false, .. });
-    let whole = real.shape == real.source.shape && real.maxima.is_empty();
+    let whole = (real.shape == real.source.shape || real.layout.is_in_order()) && real.maxima.is_empty();
     match real.uniform_chain()?.as_slice() {
         [RealOp::Affine { scale, offset }] if sums && whole => {
             let (scale, offset) = (scale.first()?, offset.first()?);
@@ -397,23 +408,10 @@ fn scaled_taps(real: &PendingReal) -> Option<(BigRational, i64)> {
             }
             let zero = -(offset / scale);
             let zero_point = zero.is_integer().then(|| zero.to_integer().to_i64()).flatten()?;
-            (zero_point.abs() <= SUM_LIMIT).then(|| (scale.clone(), zero_point))
+            (zero_point.abs() <= ZERO_POINT_LIMIT).then(|| (scale.clone(), zero_point))
         }
         _ => None,
     }
-}
-
-/// `a` and `b` as whole multiples, without a common factor, of one positive number.
-fn whole_factors(a: &BigRational, b: &BigRational) -> (BigInt, BigInt, BigRational) {
-    let denominator = a.denom().lcm(b.denom());
-    let whole = |value: &BigRational| (value * BigRational::from_integer(denominator.clone())).to_integer();
-    let (a, b) = (whole(a), whole(b));
-    let common = match a.gcd(&b) {
-        zero if zero.is_zero() => BigInt::one(),
-        common => common,
-    };
-    let step = BigRational::new(common.clone(), denominator);
-    (a / &common, b / &common, step)
 }
 
 fn approximate(value: &BigRational) -> f64 {
@@ -423,26 +421,6 @@ fn approximate(value: &BigRational) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ratio(numerator: i64, denominator: i64) -> BigRational {
-        BigRational::new(numerator.into(), denominator.into())
-    }
-
-    #[test]
-    fn scales_become_whole_factors_of_one_step() {
-        let whole = |a, b| {
-            let (left, right, step) = whole_factors(&a, &b);
-            assert_eq!(&step * BigRational::from_integer(left.clone()), a);
-            assert_eq!(&step * BigRational::from_integer(right.clone()), b);
-            (left.to_i64().unwrap(), right.to_i64().unwrap())
-        };
-        assert_eq!(whole(ratio(1, 4), ratio(5, 16)), (4, 5));
-        assert_eq!(whole(ratio(3, 8), ratio(-3, 8)), (1, -1));
-        assert_eq!(whole(ratio(1, 3), ratio(1, 7)), (7, 3));
-        let single = |v: f32| BigRational::from_float(v).unwrap();
-        assert_eq!(whole(single(0.1), single(0.1) * ratio(3, 1)), (1, 3));
-        assert!(whole(single(0.1), single(0.3)).0 > 1 << 20, "0.3 is not three times 0.1 in float32");
-    }
 
     #[test]
     fn dropped_dimensions_of_one_are_restored() {

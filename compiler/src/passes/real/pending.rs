@@ -1,5 +1,6 @@
 //! Pending accumulators and the exact real function behind them.
 
+use super::sum::Sum;
 use super::Geometry;
 use crate::passes::layout::Layout;
 use crate::quant::TensorId;
@@ -54,16 +55,12 @@ pub enum AccumulatorKind {
         /// Whether the divisors differ.
         by_count: bool,
     },
-    /// `left * x + right * y + offset` of two tensors of one shape.
+    /// A weighted sum of two tensors of one shape.
     Sum {
         /// The second operand.
         other: TensorId,
-        /// Factor of the first.
-        left: i64,
-        /// Factor of the second.
-        right: i64,
-        /// Zero points.
-        offset: i64,
+        /// Factors and zero points of both.
+        sum: Sum,
     },
 }
 
@@ -149,6 +146,21 @@ impl PendingReal {
             return;
         }
         self.chain.push(RealOp::Affine { scale, offset });
+    }
+
+    /// Operations one after the other, neighbouring affine ones merged.
+    pub fn merged(operations: impl Iterator<Item = RealOp>) -> Vec<RealOp> {
+        let mut chain: Vec<RealOp> = Vec::new();
+        for op in operations {
+            match (chain.last_mut(), op) {
+                (Some(RealOp::Affine { scale: s, offset: o }), RealOp::Affine { scale, offset }) => {
+                    *o = zip(&zip(o, &scale, |a, b| a * b), &offset, |a, b| a + b);
+                    *s = zip(s, &scale, |a, b| a * b);
+                }
+                (_, op) => chain.push(op),
+            }
+        }
+        chain
     }
 
     /// Continues with `x / sqrt(radicand[c])`, radicands positive. Where all roots are rational
