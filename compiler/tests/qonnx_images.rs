@@ -247,6 +247,60 @@ fn channels_are_concatenated_and_differences_taken() {
 }
 
 #[test]
+fn an_image_flattened_in_front_of_its_quantizer_meets_permuted_weights() {
+    let mut model = image();
+    model.floats("w", &[2, 1, 5, 4], &(0..40).map(|i| f32::from(i as i8 % 7 - 3)).collect::<Vec<f32>>());
+    model.floats("ones", &[1, 3, 1, 1], &[1.0, -1.0, 2.0]);
+    model.node("mix", "Conv", &["q", "ones"], &["mixed"]);
+    quant(&mut model, "mixed_quant", "mixed", "m", 0.25);
+    model.node("conv", "Conv", &["m", "w"], &["c"]);
+    model.node("flat", "Flatten", &["c"], &["f"]);
+    quant(&mut model, "flat_quant", "f", "g", 1.0);
+    model.floats("v", &[4, 1], &[1.0, 2.0, -3.0, 4.0]);
+    model.node("product", "MatMul", &["g", "v"], &["p"]);
+    quant(&mut model, "out", "p", "y", 2.0);
+    check(&model, |image| {
+        let mixed = |p: usize| quantized(image[0][p] - image[1][p] + 2.0 * image[2][p], 0.25);
+        let weight = |m: usize, tap: usize| ((m * 20 + tap) % 7) as f64 - 3.0;
+        let mut sum = 0.0;
+        for (i, v) in [1.0, 2.0, -3.0, 4.0].into_iter().enumerate() {
+            let (m, column) = (i / 2, i % 2);
+            let taps = (0..20).map(|tap| weight(m, tap) * mixed(tap / 4 * SIDE + tap % 4 + column));
+            sum += v * quantized(taps.sum(), 1.0);
+        }
+        vec![quantized(sum, 2.0)]
+    });
+}
+
+#[test]
+fn a_grouped_convolution_with_two_outputs_a_channel_reads_its_own_channel_alone() {
+    let mut model = image();
+    let weights: Vec<f32> = (0..6 * 4).map(|i| f32::from(i as i8 % 5 - 2)).collect();
+    model.floats("w", &[6, 1, 2, 2], &weights).floats("b", &[6], &[0.0, 0.1, -0.3, 1.0, 2.0, -4.0]);
+    model.node("conv", "Conv", &["q", "w", "b"], &["c"]).attribute =
+        vec![int("group", 3), ints("dilations", &[3, 2]), text("auto_pad", "SAME_LOWER")];
+    quant(&mut model, "out", "c", "y", 0.25);
+    let graph = check(&model, |image| {
+        let mut result = Vec::new();
+        for (m, bias) in [0.0f32, 0.1, -0.3, 1.0, 2.0, -4.0].into_iter().enumerate() {
+            for (row, column) in (0..SIDE).flat_map(|row| (0..SIDE).map(move |column| (row, column))) {
+                let mut sum = f64::from(bias);
+                for tap in 0..4 {
+                    // Three rows of padding, two of them above; two columns, one on either side.
+                    let (y, x) = ((row + tap / 2 * 3).checked_sub(2), (column + tap % 2 * 2).checked_sub(1));
+                    if let (Some(y @ 0..SIDE), Some(x @ 0..SIDE)) = (y, x) {
+                        sum += f64::from(weights[m * 4 + tap]) * image[m / 2][y * SIDE + x];
+                    }
+                }
+                result.push(quantized(sum, 0.25));
+            }
+        }
+        result
+    });
+    assert_eq!(ops(&graph), ["conv"]);
+}
+
+#[test]
 fn a_concatenation_of_two_quantizations_is_refused_with_both() {
     let mut model = image();
     quant(&mut model, "other", "q", "o", 0.5);

@@ -16,7 +16,7 @@ def main():
     # The executor warns on every old domain name and every missing shape annotation.
     warnings.simplefilter("ignore")
     maker = Maker()
-    maker.index = Index("make_qonnx_convolutions.py", "pending")
+    maker.index = Index("make_qonnx_convolutions.py")
     redrawn = convolutions(maker)
     maker.index.write()
     print(f"{len(maker.index.cases)} cases, cases an operator: {count_operators(maker.index.cases)}")
