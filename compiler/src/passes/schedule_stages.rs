@@ -30,6 +30,9 @@ pub struct ScheduleOptions {
     pub output_lanes: Option<usize>,
     /// Technology.
     pub cells: Cells,
+    /// Steps of the token simulator that sizing may spend on each FIFO. Beyond, a depth keeps the
+    /// interval but need not be minimal.
+    pub fifo_effort: u64,
 }
 
 impl Default for ScheduleOptions {
@@ -40,6 +43,7 @@ impl Default for ScheduleOptions {
             input_lanes: None,
             output_lanes: None,
             cells: Cells::default(),
+            fifo_effort: u64::MAX,
         }
     }
 }
@@ -175,7 +179,7 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
         fifo_search_is_exhaustive: false,
         graph,
     };
-    size_fifos(&mut design)?;
+    size_fifos(&mut design, options.fifo_effort)?;
     Ok(design)
 }
 
@@ -341,7 +345,7 @@ impl Planned<'_> {
 }
 
 /// Gives every FIFO its minimal depth.
-fn size_fifos(design: &mut DataflowGraph) -> Result<(), CompileError> {
+fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileError> {
     let internal = |cause: String| CompileError::Internal { pass: "size_fifos", cause };
     let mut timed = design.timed().map_err(|error| internal(error.to_string()))?;
     let mut edges = Vec::new();
@@ -366,7 +370,7 @@ fn size_fifos(design: &mut DataflowGraph) -> Result<(), CompileError> {
         timed.model.set_initial(fifo.credits, fifo.ample);
     }
     let settled = timed.settled().map_err(|error| internal(error.to_string()))?;
-    let depths = fifo::size(&timed.model, &fifos, settled).map_err(|error| internal(error.to_string()))?;
+    let depths = fifo::size(&timed.model, &fifos, settled, effort).map_err(|error| internal(error.to_string()))?;
     design.fifo_search_is_exhaustive = depths.exhaustive;
     for ((node, edge), entries) in edges.into_iter().zip(depths.entries) {
         let branch = design.graph[edge].branch;

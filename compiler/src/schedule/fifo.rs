@@ -44,16 +44,19 @@ struct Search<'m> {
     pace: (u64, u64),
     /// Samples within which a design that keeps the pace has settled.
     settled: u64,
+    /// Steps of the simulator that each FIFO may cost.
+    effort: u64,
 }
 
 /// Finds depths with which `model` keeps the interval that it has with ample FIFOs. `settled`
-/// bounds the samples that a dependency reaches back.
+/// bounds the samples that a dependency reaches back. After `effort` steps of the simulator a FIFO
+/// keeps the least depth found so far, which keeps the interval but need not be minimal.
 ///
 /// # Errors
 /// If the design stops even with ample FIFOs, or its interval cannot be told.
-pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, SteadyError> {
+pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64, effort: u64) -> Result<Depths, SteadyError> {
     let ample: Vec<u64> = fifos.iter().map(|fifo| fifo.ample.max(fifo.least)).collect();
-    let mut search = Search { model, fifos, pace: (model.bound(), 1), settled };
+    let mut search = Search { model, fifos, pace: (model.bound(), 1), settled, effort };
     // The slowest actor sets the interval, unless a loop inside a block is slower still.
     if !search.keeps_pace(&ample)? {
         search.pace = search.with(&ample).steady(FREE_LIMIT)?.pace();
@@ -68,7 +71,7 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
         .map(|index| search.least_at(index, fifos[index].least, &above, End::High))
         .collect();
     if search.keeps_pace(&floors).unwrap_or(false) {
-        return Ok(Depths { pace: search.pace, entries: floors, exhaustive: true });
+        return Ok(Depths { pace: search.pace, entries: floors, exhaustive: effort == u64::MAX });
     }
     let mut entries = above;
     // Those whose floor is less for want of other limits come last, so that they meet all of them.
@@ -77,7 +80,7 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<Depths, 
     for index in order {
         entries[index] = search.least_at(index, floors[index], &entries, End::Low);
     }
-    let exhaustive = search.exhaust(&floors, &mut entries)?;
+    let exhaustive = effort == u64::MAX && search.exhaust(&floors, &mut entries)?;
     Ok(Depths { pace: search.pace, entries, exhaustive })
 }
 
@@ -98,7 +101,15 @@ impl Search<'_> {
     }
 
     fn keeps_pace(&self, entries: &[u64]) -> Result<bool, Deadlock> {
-        self.with(entries).sustains(self.pace, self.settled)
+        self.tried(entries).map(|(keeps, _)| keeps)
+    }
+
+    /// Whether the depths keep the pace, and the steps that the answer took.
+    fn tried(&self, entries: &[u64]) -> Result<(bool, u64), Deadlock> {
+        let model = self.with(entries);
+        let mut run = model.start_paced(self.pace);
+        let keeps = run.until_it_repeats(self.settled)?.is_some_and(|steady| steady.keeps(self.pace));
+        Ok((keeps, run.effort()))
     }
 
     /// Depths with which every firing is where it is with `ample` ones.
@@ -117,9 +128,16 @@ impl Search<'_> {
     /// the `likely` end until they enclose the depth, and a bisection finds it.
     fn least_at(&self, index: usize, low: u64, entries: &[u64], likely: End) -> u64 {
         let mut trial = entries.to_vec();
+        let mut spent = 0;
         let mut enough = |depth: u64| {
+            // Once the effort is spent, every shallower depth counts as too shallow.
+            if spent >= self.effort {
+                return false;
+            }
             trial[index] = depth;
-            self.keeps_pace(&trial).unwrap_or(false)
+            let (keeps, steps) = self.tried(&trial).unwrap_or((false, 0));
+            spent += steps;
+            keeps
         };
         let (mut low, mut high) = (low, entries[index]);
         if low >= high || enough(low) {

@@ -77,6 +77,8 @@ pub struct Run<'m> {
     /// Actors that may be able to fire, and whether each is among them.
     waiting: VecDeque<usize>,
     queued: Vec<bool>,
+    /// Steps of the evaluation so far.
+    effort: u64,
 }
 
 /// Tokens taken from and given to an edge: `(clock edge, count)` each.
@@ -114,6 +116,7 @@ impl TokenModel {
         Run {
             takers,
             waiting: VecDeque::new(),
+            effort: 0,
             queued: vec![false; self.actors.len()],
             model: self,
             queues: self.edges.iter().map(queue).collect(),
@@ -157,6 +160,11 @@ impl Run<'_> {
             most = most.max(out - back);
         }
         most
+    }
+
+    /// Steps that the evaluation has taken: a measure of its time that does not depend on the machine.
+    pub fn effort(&self) -> u64 {
+        self.effort
     }
 
     /// Every firing of a recorded actor.
@@ -214,6 +222,7 @@ impl Run<'_> {
             };
             let firings = self.firings_ahead(phase, phase.repeat - state.fired, ready);
             self.fire(phase, &firings);
+            self.effort += 1;
             let last = firings.first + firings.stride * (firings.count - 1);
             let spans = &mut self.spans[actor];
             if begins {

@@ -26,6 +26,11 @@ impl Steady {
         self.period_cycles <= cycles * self.period_samples
     }
 
+    /// Whether it takes at most so many cycles for so many samples.
+    pub fn keeps(&self, (cycles, samples): (u64, u64)) -> bool {
+        u128::from(self.period_cycles) * u128::from(samples) <= u128::from(cycles) * u128::from(self.period_samples)
+    }
+
     /// The interval in cycles a sample: a whole number or a reduced fraction `p/q`.
     pub fn interval(&self) -> String {
         match self.pace() {
@@ -107,11 +112,7 @@ impl TokenModel {
     /// If the design stops.
     pub fn sustains(&self, pace: (u64, u64), limit: u64) -> Result<bool, Deadlock> {
         let mut run = self.start_paced(pace);
-        let repeats = run.until_it_repeats(limit)?;
-        Ok(repeats.is_some_and(|steady| {
-            u128::from(steady.period_cycles) * u128::from(pace.1)
-                <= u128::from(pace.0) * u128::from(steady.period_samples)
-        }))
+        Ok(run.until_it_repeats(limit)?.is_some_and(|steady| steady.keeps(pace)))
     }
 
     /// Cycles a sample of the slowest actor: no design is faster.
