@@ -2,7 +2,6 @@
 
 use super::queue::{Line, Queue, Tokens};
 use super::{ActorId, EdgeId, Give, Phase, TokenModel};
-use std::collections::VecDeque;
 
 /// Nothing can fire although the sample is not finished.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -74,9 +73,8 @@ pub struct Run<'m> {
     flows: Vec<Option<Flow>>,
     /// `[edge]`: the actors that take from it.
     takers: Vec<Vec<usize>>,
-    /// Actors that may be able to fire, and whether each is among them.
-    waiting: VecDeque<usize>,
-    queued: Vec<bool>,
+    /// Actors that may be able to fire: a bit each.
+    waiting: Vec<u64>,
     /// Steps of the evaluation so far.
     effort: u64,
 }
@@ -115,9 +113,8 @@ impl TokenModel {
         }
         Run {
             takers,
-            waiting: VecDeque::new(),
+            waiting: vec![0; self.actors.len().div_ceil(64)],
             effort: 0,
-            queued: vec![false; self.actors.len()],
             model: self,
             queues: self.edges.iter().map(queue).collect(),
             actors: vec![ActorState { block: 0, pass: 0, phase: 0, fired: 0, round: 0, ready: 1 }; self.actors.len()],
@@ -183,11 +180,15 @@ impl Run<'_> {
     /// If the sample cannot be finished, with every actor that waits.
     pub fn sample(&mut self) -> Result<(), Deadlock> {
         self.samples += 1;
-        self.waiting.extend(0..self.actors.len());
-        self.queued.fill(true);
-        while let Some(actor) = self.waiting.pop_front() {
-            self.queued[actor] = false;
+        for actor in 0..self.actors.len() {
+            self.waiting[actor / 64] |= 1 << (actor % 64);
+        }
+        // Round after round in data order, so that each actor finds many tokens at once.
+        let mut from = 0;
+        while let Some(actor) = self.next_waiting(from).or_else(|| self.next_waiting(0)) {
+            self.waiting[actor / 64] &= !(1 << (actor % 64));
             self.advance(actor);
+            from = actor + 1;
         }
         if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary()
         {
@@ -201,6 +202,15 @@ impl Run<'_> {
             state.round == self.samples * self.model.actors[index].rounds_per_sample
         };
         self.actors.iter().enumerate().all(done)
+    }
+
+    /// The first actor from `from` on that may be able to fire.
+    fn next_waiting(&self, from: usize) -> Option<usize> {
+        let (word, bit) = (from / 64, from % 64);
+        let first = self.waiting.get(word)? & (u64::MAX << bit);
+        let rest = self.waiting[word + 1..].iter().copied();
+        let words = std::iter::once(first).chain(rest).enumerate();
+        words.into_iter().find(|&(_, bits)| bits != 0).map(|(n, bits)| (word + n) * 64 + bits.trailing_zeros() as usize)
     }
 
     /// Fires `actor` as often as it can within the samples released.
@@ -307,9 +317,7 @@ impl Run<'_> {
             self.give(give, firings);
             for index in 0..self.takers[give.edge.0].len() {
                 let taker = self.takers[give.edge.0][index];
-                if !std::mem::replace(&mut self.queued[taker], true) {
-                    self.waiting.push_back(taker);
-                }
+                self.waiting[taker / 64] |= 1 << (taker % 64);
             }
         }
     }
