@@ -126,36 +126,21 @@ fn the_residual_network_equals_onnx_runtime() {
 
 #[test]
 fn convolutional_networks_reach_the_goals_of_each_budget_without_a_bubble() {
-    const KWS: &[&str] = &["--expect-key", "output_tflm", "--logits-key", "logits_tflm"];
+    const LOGITS: &[&str] = &["--expect-key", "output_tflm", "--logits-key", "logits_tflm"];
     for (budget, goal) in [("64", 48_000), ("156", 19_250), ("512", 5_500)] {
-        let case = Case { model: "kws_ref_model.tflite", compile: &[], vectors: KWS };
+        let case = Case { model: "kws_ref_model.tflite", compile: &[], vectors: LOGITS };
         let Some((compiled, _)) = verified(&case, &["--max-multipliers", budget], &[&[]]) else { return };
         assert!(compiled["initiation_interval"].as_u64().unwrap() <= goal, "{compiled}");
         assert_no_bubbles(&compiled);
     }
-    // A minute and a half each in simulation: `cargo xtask test --full` adds the small budget.
+    // Forty seconds of simulation at the small budget, which `cargo xtask test --full` adds.
     let budgets = [("156", 92_160), ("64", 221_184)];
     let few = if std::env::var_os("SYSTOLE_FULL").is_some() { budgets.len() } else { 1 };
     for (budget, goal) in &budgets[..few] {
-        let case = Case { model: "pretrainedResnet_quant.tflite", compile: &[], vectors: KWS };
+        let case = Case { model: "pretrainedResnet_quant.tflite", compile: &[], vectors: LOGITS };
         let Some((compiled, _)) = verified(&case, &["--max-multipliers", budget], &[&[]]) else { return };
         assert!(compiled["initiation_interval"].as_u64().unwrap() <= *goal, "{compiled}");
         assert_no_bubbles(&compiled);
-    }
-}
-
-#[test]
-fn stalled_convolutional_networks_give_the_same_answers() {
-    const KWS: &[&str] = &["--expect-key", "output_tflm", "--logits-key", "logits_tflm"];
-    let seeds: Vec<String> = (1..=10).map(|seed| seed.to_string()).collect();
-    let few = if std::env::var_os("SYSTOLE_FULL").is_some() { seeds.len() } else { 3 };
-    let case = Case { model: "kws_ref_model.tflite", compile: &["--max-multipliers", "512"], vectors: KWS };
-    let checks: Vec<[&str; 2]> = seeds[..few].iter().map(|seed| ["--stall-seed", seed.as_str()]).collect();
-    let checks: Vec<&[&str]> = checks.iter().map(|check| check.as_slice()).collect();
-    let Some((_, verdicts)) = verified(&case, &[], &checks) else { return };
-    for verdict in verdicts {
-        let (stalled, cycles) = (verdict["stalled_cycles"].as_u64().unwrap(), verdict["cycles"].as_u64().unwrap());
-        assert!(10 * stalled >= cycles, "{verdict}");
     }
 }
 
@@ -169,21 +154,27 @@ fn qonnx_networks_equal_their_executor_at_every_budget() {
     }
 }
 
+/// Runs a network with stall seeds 1 to `most`, or only to `few` unless everything is asked for: each must give
+/// the right answers with at least a tenth of the cycles stalled.
+fn stalled(case: &Case, few: usize, most: usize) {
+    let last = if std::env::var_os("SYSTOLE_FULL").is_some() { most } else { few };
+    let seeds: Vec<String> = (1..=last).map(|seed| seed.to_string()).collect();
+    let checks: Vec<[&str; 2]> = seeds.iter().map(|seed| ["--stall-seed", seed.as_str()]).collect();
+    let checks: Vec<&[&str]> = checks.iter().map(|check| check.as_slice()).collect();
+    let Some((_, verdicts)) = verified(case, &[], &checks) else { return };
+    for verdict in verdicts {
+        let (stalled, cycles) = (verdict["stalled_cycles"].as_u64().unwrap(), verdict["cycles"].as_u64().unwrap());
+        assert!(10 * stalled >= cycles, "{verdict}");
+    }
+}
+
 #[test]
 fn stalled_networks_give_the_same_answers() {
-    let autoencoder = Case { model: "ad01_int8.tflite", compile: &[], vectors: &["--expect-key", "output_tflm"] };
-    let seeds: Vec<String> = (1..=20).map(|seed| seed.to_string()).collect();
-    // The autoencoder takes a second a seed; `cargo xtask test --full` runs them all.
-    let few = if std::env::var_os("SYSTOLE_FULL").is_some() { seeds.len() } else { 5 };
-    for (case, seeds) in [(TFC_2W2A, &seeds[..]), (autoencoder, &seeds[..few])] {
-        let checks: Vec<[&str; 2]> = seeds.iter().map(|seed| ["--stall-seed", seed.as_str()]).collect();
-        let checks: Vec<&[&str]> = checks.iter().map(|check| check.as_slice()).collect();
-        let Some((_, verdicts)) = verified(&case, &[], &checks) else { return };
-        for verdict in verdicts {
-            let (stalled, cycles) = (verdict["stalled_cycles"].as_u64().unwrap(), verdict["cycles"].as_u64().unwrap());
-            assert!(10 * stalled >= cycles, "{verdict}");
-        }
-    }
+    const LOGITS: &[&str] = &["--expect-key", "output_tflm", "--logits-key", "logits_tflm"];
+    stalled(&TFC_2W2A, 20, 20);
+    stalled(&Case { model: "ad01_int8.tflite", compile: &[], vectors: &["--expect-key", "output_tflm"] }, 5, 20);
+    let kws = Case { model: "kws_ref_model.tflite", compile: &["--max-multipliers", "512"], vectors: LOGITS };
+    stalled(&kws, 3, 10);
 }
 
 #[test]

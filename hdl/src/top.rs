@@ -134,7 +134,6 @@ impl TopSpec {
                     return Err(TopError::Stream(name.clone()));
                 }
             }
-            let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
             m.instance(stage.spec.name.clone(), &stage.spec.module()?, &ports);
         }
         let last = streams.remove(&self.output_stream).ok_or_else(|| TopError::Stream(self.output_stream.clone()))?;

@@ -9,26 +9,27 @@ use std::sync::Arc;
 use systole_arith::hardware::Linear;
 use systole_arith::{IntType, Requantizer};
 use systole_hdl::cells::Cells;
-use systole_hdl::engine::{pool_bits, Engine, VectorEngine, VectorOp, VectorSpec};
+use systole_hdl::engine::{Engine, Reduction, VectorEngine, VectorOp, VectorSpec};
 use systole_hdl::requantize::RequantizeSpec;
 use systole_hdl::stage::{InputStream, StageSpec};
 
 fn random_case(random: &mut Random, samples: usize) -> Bench {
     let input = random.pick(&[IntType::Signed(8), IntType::Unsigned(4), IntType::Signed(3)]);
     let weight = random.pick(&[IntType::Signed(8), IntType::Signed(2), IntType::Signed(4), IntType::Bipolar]);
-    let op = random.pick(&[VectorOp::Multiply(weight), VectorOp::Sum, VectorOp::Max]);
+    let op =
+        random.pick(&[VectorOp::Multiply(weight), VectorOp::Reduce(Reduction::Sum), VectorOp::Reduce(Reduction::Max)]);
     let window = random_window(random);
     let channels = 1 + random.below(9);
     let lanes = 1 + random.below(channels);
     let taps = window.taps();
     let padding = match op {
-        VectorOp::Max => input.range().lo,
+        VectorOp::Reduce(Reduction::Max) => input.range().lo,
         _ => random.value(input),
     };
     let cells = Cells::default();
     let bits = match op {
         VectorOp::Multiply(_) => 22,
-        _ => pool_bits(input, op, taps),
+        VectorOp::Reduce(reduction) => reduction.bits(input.range(), taps),
     };
     let spec = VectorSpec {
         window,
@@ -55,8 +56,8 @@ fn random_case(random: &mut Random, samples: usize) -> Bench {
                 });
                 output.push(match op {
                     VectorOp::Multiply(_) => taps.map(|(x, w)| x * w).sum(),
-                    VectorOp::Sum => taps.map(|(x, _)| x).sum(),
-                    VectorOp::Max => taps.map(|(x, _)| x).max().unwrap(),
+                    VectorOp::Reduce(Reduction::Sum) => taps.map(|(x, _)| x).sum(),
+                    VectorOp::Reduce(Reduction::Max) => taps.map(|(x, _)| x).max().unwrap(),
                 });
             }
         }

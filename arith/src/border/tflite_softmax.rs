@@ -8,22 +8,13 @@ use super::tflite_quantize::positive;
 use super::BorderError;
 use crate::real::text;
 use crate::rounding::{
-    rounding_divide_by_power_of_two, saturate_int32, saturating_rounding_doubling_high_mul, QuantizedMultiplier,
+    exp_negative, newton, rounding_divide_by_power_of_two, saturate_int32,
+    saturating_rounding_doubling_high_mul as high, QuantizedMultiplier, ONE,
 };
 use ndarray::{ArrayD, Axis};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// 1 in Q0.31, saturated.
-const ONE: i64 = (1 << 31) - 1;
-/// exp(-1/8) in Q0.31.
-const EXP_MINUS_EIGHTH: i64 = 1_895_147_668;
-/// 1/3 in Q0.31.
-const THIRD: i64 = 715_827_883;
-/// exp(-2^k) in Q0.31 for k = -2 ..= 4.
-const EXP_MINUS_POWERS: [i64; 7] = [1_672_461_947, 1_302_514_674, 790_015_084, 290_630_308, 39_332_535, 720_401, 242];
-/// 48/17 and -32/17 in Q2.29.
-const NEWTON_LINE: (i64, i64) = (1_515_870_810, -1_010_580_540);
 /// Integer bits of scaled differences: Q5.26.
 const DIFFERENCE_BITS: u32 = 5;
 /// Fraction bits of the sum: Q12.19.
@@ -100,8 +91,9 @@ fn softmax_row(multiplier: QuantizedMultiplier, logits: &[i64]) -> Vec<i64> {
         .iter()
         .map(|logit| logit - greatest)
         .map(|difference| {
-            (difference >= least)
-                .then(|| exp_negative(high(multiplier.shifted_left(difference), multiplier.multiplier.into())))
+            (difference >= least).then(|| {
+                exp_negative(high(multiplier.shifted_left(difference), multiplier.multiplier.into()), DIFFERENCE_BITS)
+            })
         })
         .collect();
     let sum: i64 = powers.iter().flatten().map(|&power| rounding_divide_by_power_of_two(power, SUM_INTEGER_BITS)).sum();
@@ -114,45 +106,9 @@ fn softmax_row(multiplier: QuantizedMultiplier, logits: &[i64]) -> Vec<i64> {
     powers.into_iter().map(|power| power.map_or(-128, |power| scaled(power).clamp(-128, 127))).collect()
 }
 
-fn high(a: i64, b: i64) -> i64 {
-    saturating_rounding_doubling_high_mul(a, b)
-}
-
-/// exp(a) in Q0.31 of a <= 0 in Q5.26: a quarter's remainder by series, the quarters by a product of
-/// powers of e.
-fn exp_negative(a: i64) -> i64 {
-    if a == 0 {
-        return ONE;
-    }
-    let quarter = 1i64 << 24;
-    let small = (a & (quarter - 1)) - quarter;
-    let quarters = small - a;
-    EXP_MINUS_POWERS
-        .iter()
-        .enumerate()
-        .filter(|(k, _)| quarters >> (24 + k) & 1 == 1)
-        .fold(exp_small(small << 5), |product, (_, &power)| high(product, power))
-}
-
-/// exp(a) in Q0.31 of a in [-1/4, 0) in Q0.31: the series to the fourth power about -1/8.
-fn exp_small(a: i64) -> i64 {
-    let x = a + (1 << 28);
-    let x2 = high(x, x);
-    let (x3, x4) = (high(x2, x), high(x2, x2));
-    let quartic = rounding_divide_by_power_of_two(x4, 2);
-    let tail = rounding_divide_by_power_of_two(high(quartic + x3, THIRD) + x2, 1);
-    saturate_int32(i128::from(EXP_MINUS_EIGHTH + high(EXP_MINUS_EIGHTH, x + tail)))
-}
-
 /// 1 / (1 + a) in Q0.31 of a in [0, 1) in Q0.31.
 fn reciprocal(a: i64) -> i64 {
-    let half = (a + (1 << 31)) >> 1;
-    let mut x = NEWTON_LINE.0 + high(half, NEWTON_LINE.1);
-    for _ in 0..3 {
-        let error = (1 << 29) - high(half, x);
-        x = saturate_int32(i128::from(x) + i128::from(saturate_int32(i128::from(high(x, error)) << 2)));
-    }
-    saturate_int32(i128::from(x) << 1)
+    saturate_int32(i128::from(newton(a)) << 1)
 }
 
 #[cfg(test)]
@@ -166,17 +122,6 @@ mod tests {
         let op = BorderOp::TfliteSoftmax(TfliteSoftmax::new(scale, 1.0).unwrap());
         let row = BorderValue::Int(Array1::from(logits.to_vec()).into_dyn());
         op.apply(row).unwrap().int("test").unwrap().into_iter().collect()
-    }
-
-    #[test]
-    fn constants_are_the_rounded_numbers_they_stand_for() {
-        let fixed = |real: f64, bits: i32| (real * 2f64.powi(bits)).round() as i64;
-        assert_eq!(EXP_MINUS_EIGHTH, fixed((-0.125f64).exp(), 31));
-        assert_eq!(THIRD, fixed(1.0 / 3.0, 31));
-        assert_eq!(NEWTON_LINE, (fixed(48.0 / 17.0, 29), fixed(-32.0 / 17.0, 29)));
-        for (k, &power) in EXP_MINUS_POWERS.iter().enumerate() {
-            assert_eq!(power, fixed((-(2f64.powi(k as i32 - 2))).exp(), 31));
-        }
     }
 
     #[test]

@@ -30,17 +30,29 @@ impl OperandMap {
         OperandMap::Table { lowest: range.lo, values: (range.lo..=range.hi).map(value).collect() }
     }
 
-    /// The contribution of an operand of the range that the map was made for.
-    pub fn evaluate(&self, x: i64) -> i64 {
+    /// The contribution of an operand; none where the table ends.
+    pub fn get(&self, x: i64) -> Option<i64> {
         match self {
-            OperandMap::Linear { factor } => factor * x,
-            OperandMap::Table { lowest, values } => values[(x - lowest) as usize],
+            OperandMap::Linear { factor } => Some(factor * x),
+            OperandMap::Table { lowest, values } => values.get(usize::try_from(x.checked_sub(*lowest)?).ok()?).copied(),
         }
+    }
+
+    /// The contribution of an operand of the range that the map was made for.
+    ///
+    /// # Panics
+    /// If the operand lies outside, which would be a bug of the caller.
+    pub fn evaluate(&self, x: i64) -> i64 {
+        self.get(x).expect("the operand is of the map's range")
     }
 
     /// Contributions of the operands in `range`.
     pub fn range(&self, range: Range) -> Range {
-        (range.lo..=range.hi).map(|x| Range::point(self.evaluate(x))).reduce(Range::hull).unwrap_or(Range::point(0))
+        (range.lo..=range.hi)
+            .filter_map(|x| self.get(x))
+            .map(Range::point)
+            .reduce(Range::hull)
+            .unwrap_or(Range::point(0))
     }
 }
 

@@ -1,8 +1,10 @@
 //! Rounding primitives: what the runtimes do to a number, as plain functions.
 
+mod exponential;
 mod fixed_point;
 mod mode;
 
+pub(crate) use exponential::{exp_negative, newton, ONE};
 pub use fixed_point::{
     frexp, rounding_divide_by_power_of_two, saturating_rounding_doubling_high_mul, shift_ties_up, MultiplierError,
     QuantizedMultiplier,

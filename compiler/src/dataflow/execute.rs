@@ -74,7 +74,7 @@ fn vector(engine: &VectorEngine, input: &[i64]) -> Vec<i64> {
                     ProductKind::Xnor => taps.filter(|&(tap, x)| x == weights[[channel, tap]]).count() as i64,
                     _ => taps.map(|(tap, x)| x * weights[[channel, tap]]).sum(),
                 },
-                (VectorOp::Max, _) => taps.map(|(_, x)| x).max().unwrap_or(0),
+                (VectorOp::Reduce(Reduction::Max), _) => taps.map(|(_, x)| x).max().unwrap_or(0),
                 _ => taps.map(|(_, x)| x).sum(),
             });
         }

@@ -17,8 +17,6 @@ pub struct TimedDesign {
     pub source: ActorId,
     /// Fires at each beat of the output port.
     pub sink: ActorId,
-    /// Fires when a stage takes a beat, by stage node.
-    pub stage_inputs: HashMap<NodeIndex, ActorId>,
     /// Free entries of each FIFO, by the channel behind it.
     pub credits: HashMap<EdgeIndex, EdgeId>,
 }
@@ -40,7 +38,7 @@ impl DataflowGraph {
     pub fn timed(&self) -> Result<TimedDesign, RegroupError> {
         let mut model = TokenModel::new();
         let mut ends: HashMap<EdgeIndex, StreamEnd> = HashMap::new();
-        let (mut stage_inputs, mut credits) = (HashMap::new(), HashMap::new());
+        let mut credits = HashMap::new();
         let (mut source, mut sink) = (None, None);
         for index in self.order() {
             let inputs: Vec<StreamEnd> =
@@ -55,7 +53,6 @@ impl DataflowGraph {
                 }
                 (Node::Stage(stage), Some(_)) => {
                     let actors = stage.spec.add_to(&mut model, &inputs)?;
-                    stage_inputs.insert(index, actors.input);
                     credits.extend(written.iter().copied().zip(actors.credits));
                     ends.extend(written.iter().copied().zip(actors.outputs));
                 }
@@ -78,7 +75,7 @@ impl DataflowGraph {
             }
         }
         let none = ActorId::next(&model);
-        Ok(TimedDesign { model, source: source.unwrap_or(none), sink: sink.unwrap_or(none), stage_inputs, credits })
+        Ok(TimedDesign { model, source: source.unwrap_or(none), sink: sink.unwrap_or(none), credits })
     }
 
     /// The block between the last stage's lanes and the output port's, where they differ.

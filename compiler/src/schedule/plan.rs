@@ -2,12 +2,12 @@
 
 use crate::quant::{Conv, Dense, Depthwise, Join, Map, Pad, Pool, PoolKind, QuantError, QuantOp, QuantTensor};
 use std::sync::Arc;
-use systole_arith::hardware::{pivots, Linear, Lookup};
+use systole_arith::hardware::{pivots, Linear};
 use systole_arith::{Formula, Requantizer, Window};
 use systole_hdl::cells::Cells;
 use systole_hdl::engine::{
-    pool_bits, ConcatEngine, Engine, JoinEngine, JoinOperand, MatrixEngine, MatrixSpec, PassEngine, ReduceEngine,
-    Reduction, VectorEngine, VectorOp, VectorSpec,
+    ConcatEngine, Engine, JoinEngine, JoinOperand, MatrixEngine, MatrixSpec, PassEngine, ReduceEngine, Reduction,
+    VectorEngine, VectorOp, VectorSpec,
 };
 
 /// What a stage is made of, before folding.
@@ -179,7 +179,7 @@ impl Site<'_> {
         Ok(Some(Plan { macs, ..self.plan("depthwise", engine, product.hardware_form(&input)?, description) }))
     }
 
-    fn window(&self, op: VectorOp, window: Window, padding: i64, input: &QuantTensor) -> Engine {
+    fn window(&self, reduction: Reduction, window: Window, padding: i64, input: &QuantTensor) -> Engine {
         let spec = VectorSpec {
             window,
             padding,
@@ -187,8 +187,8 @@ impl Site<'_> {
             lanes: 1,
             tap_lanes: 1,
             input: input.element,
-            op,
-            accumulator_bits: pool_bits(input.element, op, window.taps()),
+            op: VectorOp::Reduce(reduction),
+            accumulator_bits: reduction.bits(input.element.range(), window.taps()),
             cells: self.cells,
         };
         Engine::Vector(VectorEngine { name: self.name.to_string(), spec, weights: None })
@@ -198,9 +198,9 @@ impl Site<'_> {
         let channels = input.channels();
         let (taps, zero_point) = (pool.window.taps() as i64, pool.input_zero_point);
         let whole = pool.window.is_global();
-        let (op, reduce) = match pool.kind {
-            PoolKind::Max => (VectorOp::Max, Reduction::Max),
-            PoolKind::Sum => (VectorOp::Sum, Reduction::Sum),
+        let reduction = match pool.kind {
+            PoolKind::Max => Reduction::Max,
+            PoolKind::Sum => Reduction::Sum,
         };
         let padding = match pool.kind {
             PoolKind::Max => input.element.range().lo,
@@ -218,15 +218,15 @@ impl Site<'_> {
                 channels,
                 lanes: 1,
                 element: input.element,
-                reduction: reduce,
-                accumulator_bits: reduce.bits(input.range, pool.window.input_pixels()),
+                reduction,
+                accumulator_bits: reduction.bits(input.range, pool.window.input_pixels()),
                 cells: self.cells,
             }),
-            false => self.window(op, pool.window, padding, input),
+            false => self.window(reduction, pool.window, padding, input),
         };
-        let name = match pool.kind {
-            PoolKind::Max => "max_pool",
-            PoolKind::Sum => "sum_pool",
+        let name = match reduction {
+            Reduction::Max => "max_pool",
+            Reduction::Sum => "sum_pool",
         };
         let description = format!("{name} {}, {channels} channels, to {}.", pool.window, self.output.element);
         // Padding adds the zero point: acc = raw - taps * zero point in every window.
@@ -259,7 +259,7 @@ impl Site<'_> {
     }
 
     fn pad(&self, pad: &Pad, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
-        let engine = self.window(VectorOp::Max, pad.window, pad.value, input);
+        let engine = self.window(Reduction::Max, pad.window, pad.value, input);
         let description = format!("padding {} with {}.", pad.window, pad.value);
         Ok(Some(self.plan("pad", engine, unchanged(input.channels()), description)))
     }
@@ -268,12 +268,7 @@ impl Site<'_> {
         let Some(table) = &map.table else {
             return Err(QuantError::broken("requantization", "its exact table has not been derived"));
         };
-        let form = Requantizer::Table(Lookup {
-            channels: input.channels(),
-            lowest: table.lowest,
-            values: table.values.clone(),
-        });
-        form.certify_table(table).map_err(no_form)?;
+        let form = Requantizer::table(table, input.channels()).map_err(no_form)?;
         let description = format!("function of each element, {} to {}.", input.element, table.output);
         Ok(Some(self.plan("map", pass(input), form, description)))
     }

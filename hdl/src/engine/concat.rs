@@ -1,7 +1,8 @@
 //! Concatenation of streams along their channels.
 
-use super::intake::{beat_phase, instantiate, lanes_of, merged, number, number_bits, word_of, Intake};
+use super::intake::{beat_phase, instantiate, lanes_of, merged, word_of, Intake};
 use super::matrix::{advance, counter, Wrapping};
+use super::number::{number, number_bits};
 use super::{Beats, CreditGate, EnginePort, Offered, Results};
 use crate::stream::{BeatSource, RegroupBuildError};
 use crate::timing::{EdgeId, TokenModel};

@@ -6,32 +6,9 @@ use super::{Beats, EnginePort, Offered, Results};
 use crate::stage::port_name;
 use crate::stream::BeatSource;
 use crate::timing::{EdgeId, Give, Phase};
-use crate::typed::{bit, sint, uint, Expr, Module, ModuleBuilder, Signal};
+use crate::typed::{bit, uint, Expr, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
 use systole_arith::{IntType, Range};
-
-/// Two's-complement bits that hold every number of a type.
-pub(super) fn number_bits(ty: IntType) -> u32 {
-    ty.range().signed_bits()
-}
-
-/// The number behind stored bits, in [`number_bits`]: an unsigned one gains a bit, a sign becomes -1 or 1.
-pub(super) fn number(stored: &Expr, ty: IntType) -> Expr {
-    match ty {
-        IntType::Signed(_) => stored.as_signed(),
-        IntType::Unsigned(bits) => stored.extend(bits + 1).as_signed(),
-        IntType::Bipolar => Expr::mux(stored, Expr::lit(sint(2), 1), Expr::lit(sint(2), -1)),
-    }
-}
-
-/// The number modulo 2^`bits`.
-pub(super) fn resize(value: &Expr, bits: u32) -> Expr {
-    match value.ty().width.cmp(&bits) {
-        std::cmp::Ordering::Less => value.extend(bits),
-        std::cmp::Ordering::Equal => value.clone(),
-        std::cmp::Ordering::Greater => value.truncate(bits),
-    }
-}
 
 /// Lanes of a word, lane 0 in the low bits.
 pub(super) fn lanes_of(word: &Expr, lanes: usize) -> Vec<Expr> {
@@ -162,7 +139,6 @@ pub(super) fn instantiate(
         }
     }
     ports.extend(returned.iter().enumerate().map(|(index, credit)| (credit_name(index), credit.clone())));
-    let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
     m.instance("engine", module, &ports);
     out
 }

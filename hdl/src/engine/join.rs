@@ -90,7 +90,7 @@ impl JoinEngine {
         let (a, b) = (self.left.range, self.right.range);
         match &self.combine {
             Combine::Sum { left, right } => {
-                let (left, right) = (contributions(left, a), contributions(right, b));
+                let (left, right) = (left.range(a), right.range(b));
                 Range::new(left.lo + right.lo, left.hi + right.hi)
             }
             Combine::Product { .. } => corners(a, b, |x, y| self.combine.evaluate(x, y)),
@@ -102,7 +102,7 @@ impl JoinEngine {
         let zeros = || {
             let (a, b) = (self.left.element.decode(0), self.right.element.decode(0));
             match &self.combine {
-                Combine::Sum { left, right } => Some(contribution(left, a)? + contribution(right, b)?),
+                Combine::Sum { left, right } => Some(left.get(a)? + right.get(b)?),
                 Combine::Product { .. } => Some(self.combine.evaluate(a, b)),
             }
         };
@@ -153,7 +153,7 @@ impl JoinEngine {
         let (width, map) = (side.table_width()?, side.map?);
         let element = side.operand.element;
         let word = |stored: u64| {
-            let value = contribution(map, element.decode(stored)).unwrap_or(0);
+            let value = map.get(element.decode(stored)).unwrap_or(0);
             BigUint::from(IntType::Signed(width).encode(value))
         };
         let words = (0..1u64 << element.bits()).map(word).collect();
@@ -247,21 +247,4 @@ fn looked_up(m: &mut ModuleBuilder, name: &str, rom: &RomSpec, stored: &[Expr]) 
         word
     };
     Ok(stored.iter().enumerate().map(word).collect())
-}
-
-/// What an operand contributes to a sum; none where its table ends.
-fn contribution(map: &OperandMap, x: i64) -> Option<i64> {
-    match map {
-        OperandMap::Linear { factor } => Some(factor * x),
-        OperandMap::Table { lowest, values } => values.get(usize::try_from(x.checked_sub(*lowest)?).ok()?).copied(),
-    }
-}
-
-/// Contributions of the operands in `range`.
-fn contributions(map: &OperandMap, range: Range) -> Range {
-    let values: Box<dyn Iterator<Item = i64>> = match map {
-        OperandMap::Linear { factor } => Box::new([factor * range.lo, factor * range.hi].into_iter()),
-        OperandMap::Table { .. } => Box::new((range.lo..=range.hi).filter_map(|x| contribution(map, x))),
-    };
-    values.map(Range::point).reduce(Range::hull).unwrap_or(Range::point(0))
 }

@@ -4,6 +4,7 @@ mod concat;
 mod intake;
 mod join;
 pub mod matrix;
+mod number;
 mod pass;
 mod product;
 mod reduce;
@@ -19,7 +20,7 @@ pub use product::MatrixEngine;
 pub use reduce::{ReduceEngine, Reduction};
 pub(crate) use results::CreditGate;
 pub use results::Results;
-pub use vector::{pool_bits, VectorEngine, VectorOp, VectorSpec};
+pub use vector::{VectorEngine, VectorOp, VectorSpec};
 pub use window::{FoldOrder, WindowSpec};
 
 use crate::stream::{BeatSource, RegroupBuildError};

@@ -1,8 +1,7 @@
 //! The engine that computes nothing: its elements are the raw numbers of a requantizer.
 
-use super::intake::{
-    beat_phase, idle_number_is_dirty, instantiate, lanes_of, merged, number, number_bits, word_of, EveryBeat, Intake,
-};
+use super::intake::{beat_phase, idle_number_is_dirty, instantiate, lanes_of, merged, word_of, EveryBeat, Intake};
+use super::number::{number, number_bits};
 use super::{Beats, CreditGate, EnginePort, Offered, Results};
 use crate::stream::{BeatSource, RegroupBuildError};
 use crate::timing::{EdgeId, TokenModel};

@@ -91,7 +91,7 @@ impl MatrixEngine {
         let wires = Control::wires(m, 1, false, address, weight);
         let mut ports = wires.ports(input, returned);
         ports.push(("read_address".into(), wires.read_addresses[0].expr()));
-        instance(m, &control.module()?, ports);
+        m.instance("control", &control.module()?, &ports);
         Ok(wires)
     }
 
@@ -109,7 +109,7 @@ impl MatrixEngine {
         ports.extend(addresses.map(|(lane, signal)| (WindowWires::address(lane), signal.expr())));
         let masks = wires.padding.iter().enumerate();
         ports.extend(masks.map(|(lane, signal)| (WindowWires::mask(lane), signal.expr())));
-        instance(m, &control.module()?, ports);
+        m.instance("control", &control.module()?, &ports);
         Ok(wires)
     }
 
@@ -132,12 +132,12 @@ impl MatrixEngine {
                     false => format!("{what}_{hop}_tap{lane}"),
                 };
                 for (lane, address) in read_addresses.iter_mut().enumerate().skip(tap_lane) {
-                    *address = delay_named(m, &named("read_address", lane), *address);
+                    *address = m.registered(named("read_address", lane), *address);
                 }
                 for (lane, mask) in padding.iter_mut().enumerate().skip(tap_lane) {
-                    *mask = delay_named(m, &named("padding", lane), *mask);
+                    *mask = m.registered(named("padding", lane), *mask);
                 }
-                weight_address = delay_named(m, &format!("weight_address_{hop}"), weight_address);
+                weight_address = m.registered(format!("weight_address_{hop}"), weight_address);
             }
             let lanes = spec.lanes_of_hop(hop);
             let rom = self.weight_rom(hop);
@@ -207,15 +207,4 @@ impl Control {
         ports.extend(returned.iter().enumerate().map(|(index, credit)| (credit_name(index), credit.clone())));
         ports
     }
-}
-
-fn instance(m: &mut ModuleBuilder, module: &Arc<crate::typed::Module>, ports: Vec<(String, Expr)>) {
-    let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
-    m.instance("control", module, &ports);
-}
-
-fn delay_named(m: &mut ModuleBuilder, name: &str, signal: Signal) -> Signal {
-    let register = m.register(name, signal.ty());
-    m.clock(register, signal.expr());
-    register
 }

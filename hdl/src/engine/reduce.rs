@@ -1,7 +1,8 @@
 //! Sum or maximum of each channel over all pixels of a sample.
 
-use super::intake::{beat_phase, idle_number_is_dirty, instantiate, lanes_of, merged, number, resize, word_of, Intake};
+use super::intake::{beat_phase, idle_number_is_dirty, instantiate, lanes_of, merged, word_of, Intake};
 use super::matrix::{advance, counter, delay, is_zero};
+use super::number::number;
 use super::{Beats, CreditGate, EnginePort, Offered, Results};
 use crate::cells::Cells;
 use crate::stream::{BeatSource, RegroupBuildError};
@@ -217,7 +218,7 @@ impl ReduceEngine {
         let bits = self.accumulator_bits;
         let lanes = lanes_of(held, self.lanes).into_iter().zip(lanes_of(beat, self.lanes));
         let total = |(held, stored): (Expr, Expr)| {
-            let element = resize(&number(&stored, self.element), bits);
+            let element = number(&stored, self.element).resize(bits);
             let held = held.as_signed();
             let total = match self.reduction {
                 Reduction::Sum => Expr::mux(first, Expr::zero(held.ty()), &held).add(&element),

@@ -2,7 +2,7 @@
 
 use super::affine::{AffineLane, Bias};
 use super::interval::Interval;
-use super::lane::{resize, signed_bits, signed_word, stored, working_bits, LaneBuilder, Timed};
+use super::lane::{signed_bits, signed_word, stored, working_bits, LaneBuilder, Timed};
 use super::product::{Chunk, Factor, Partial};
 use super::sum::{Combine, Operation, Term};
 use super::thresholds::reached;
@@ -84,7 +84,7 @@ fn product(
     }
     let ready = word.time().unwrap_or(time);
     let value = lane.at(&word, ready);
-    let cut = resize(&value, plan.sum.terms[index].bits);
+    let cut = value.resize(plan.sum.terms[index].bits);
     lane.wire(format!("partial_{index}"), cut, ready)
 }
 
@@ -126,26 +126,26 @@ fn combined(operation: &Operation, low: &Expr, high: &Expr, terms: (Term, Term, 
     let (low_term, high_term, result) = terms;
     let passed = high_term.shift - low_term.shift;
     if operation.combine == Combine::Join {
-        let low = resize(&low.as_unsigned(), passed);
-        let high = resize(high, result.bits.saturating_sub(passed).max(1));
+        let low = low.as_unsigned().resize(passed);
+        let high = high.resize(result.bits.saturating_sub(passed).max(1));
         let joined = Expr::concat(&[high.as_unsigned(), low]).as_signed();
-        return resize(&joined, result.bits);
+        return joined.resize(result.bits);
     }
     if passed == 0 {
-        return resize(low, result.bits).add(resize(high, result.bits));
+        return low.resize(result.bits).add(high.resize(result.bits));
     }
     let upper_bits = result.bits.saturating_sub(passed).max(1);
-    let low = resize(low, low.ty().width.max(passed + 1));
+    let low = low.resize(low.ty().width.max(passed + 1));
     let upper = low.slice(passed, low.ty().width - passed).as_signed();
-    let upper = resize(&upper, upper_bits).add(resize(high, upper_bits));
-    resize(&Expr::concat(&[upper.as_unsigned(), low.slice(0, passed)]).as_signed(), result.bits)
+    let upper = upper.resize(upper_bits).add(high.resize(upper_bits));
+    Expr::concat(&[upper.as_unsigned(), low.slice(0, passed)]).as_signed().resize(result.bits)
 }
 
 /// `total >> shift` with its rounding, as wide as its values need.
 fn shift(plan: &AffineLane, lane: &mut LaneBuilder, total: &Timed) -> Timed {
     let time = plan.sum.total().ready;
     let wide = plan.rounded().signed_bits().max(plan.shift + 1);
-    let value = resize(&lane.at(total, time), wide);
+    let value = lane.at(total, time).resize(wide);
     let kept = plan.shifted().signed_bits();
     if !plan.half_even {
         return total.view("shifted", |_| value.slice(plan.shift, kept.min(wide - plan.shift)).as_signed());
@@ -163,12 +163,12 @@ fn clamp(plan: &AffineLane, lane: &mut LaneBuilder, shifted: &Timed) -> Timed {
     let bits = working_bits(plan.output);
     let time = plan.shifted_at();
     if !plan.clamps() {
-        return shifted.view("unclamped", |value| resize(value, bits));
+        return shifted.view("unclamped", |value| value.resize(bits));
     }
     let value = lane.at(shifted, time);
     let range = plan.shifted();
-    let end = |end: i128| resize(&Expr::lit(sint(64), end as i64), bits);
-    let mut chosen = resize(&value, bits);
+    let end = |end: i128| Expr::lit(sint(64), end as i64).resize(bits);
+    let mut chosen = value.resize(bits);
     if range.hi > plan.clamp.hi {
         let above = less_than(&value, plan.clamp.hi + 1).not();
         chosen = Expr::mux(&above, end(plan.clamp.hi), &chosen);
@@ -196,7 +196,7 @@ fn less_than(value: &Expr, limit: i128) -> Expr {
         };
     }
     let width = width.max(Interval::point(limit).signed_bits());
-    resize(value, width).lt(Expr::lit(sint(width), limit as i64))
+    value.resize(width).lt(Expr::lit(sint(width), limit as i64))
 }
 
 /// Adds the delta of the exceptional accumulators.

@@ -249,17 +249,7 @@ pub(crate) fn signed_bits(ty: HwType) -> u32 {
 
 /// The number modulo 2^`bits` as a signed word; extended by its own sign.
 pub(crate) fn signed_word(value: &Expr, bits: u32) -> Expr {
-    resize(value, bits).as_signed()
-}
-
-/// The number modulo 2^`bits`, by its own sign.
-pub(crate) fn resize(value: &Expr, bits: u32) -> Expr {
-    let width = value.ty().width;
-    match width.cmp(&bits) {
-        std::cmp::Ordering::Less => value.extend(bits),
-        std::cmp::Ordering::Equal => value.clone(),
-        std::cmp::Ordering::Greater => value.truncate(bits),
-    }
+    value.resize(bits).as_signed()
 }
 
 /// `value * factor` modulo 2^`bits`, by wires where `factor` is a power of two.

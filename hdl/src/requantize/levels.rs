@@ -1,6 +1,6 @@
 //! From a count of reached levels to the stored output.
 
-use super::lane::{resize, signed_word, stored, times_constant, working_bits, Field, LaneBuilder, Timed};
+use super::lane::{signed_word, stored, times_constant, working_bits, Field, LaneBuilder, Timed};
 use systole_arith::IntType;
 
 /// `q = base[c] + increment * count`, one adder and register unless the count is stored as it is.
@@ -44,7 +44,7 @@ impl LevelSum {
     pub fn build(&self, lane: &mut LaneBuilder, count: &Timed) -> Timed {
         let time = self.base.needed_at;
         if self.is_wiring() {
-            return count.view("level", |count| resize(count, self.output.bits()));
+            return count.view("level", |count| count.resize(self.output.bits()));
         }
         let count = lane.at(count, time);
         let bits = working_bits(self.output);

@@ -1,6 +1,6 @@
 //! The accumulator itself as output: `q = stride * raw + offset[c]`.
 
-use super::lane::{resize, signed_word, stored, times_constant, working_bits, Field, Lane, LaneBuilder, Timed};
+use super::lane::{signed_word, stored, times_constant, working_bits, Field, Lane, LaneBuilder, Timed};
 use crate::cells::Cells;
 use crate::typed::Expr;
 use systole_arith::hardware::Linear;
@@ -59,7 +59,7 @@ impl Lane for LinearLane {
     }
 
     fn wiring(&self, raw: &Expr) -> Option<Expr> {
-        self.is_wiring().then(|| resize(raw, self.output.bits()).as_unsigned())
+        self.is_wiring().then(|| raw.resize(self.output.bits()).as_unsigned())
     }
 
     fn build(&self, lane: &mut LaneBuilder) -> Timed {

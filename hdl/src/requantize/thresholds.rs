@@ -1,7 +1,7 @@
 //! Few levels: compare with every threshold at once and count.
 
 use super::interval::Interval;
-use super::lane::{resize, signed_bits, signed_word, Field, Lane, LaneBuilder, Timed};
+use super::lane::{signed_bits, signed_word, Field, Lane, LaneBuilder, Timed};
 use super::levels::LevelSum;
 use crate::cells::Cells;
 use crate::typed::{bit, uint, Expr};
@@ -138,7 +138,7 @@ fn population(bits: &[Expr]) -> Option<Expr> {
             let (left, right) = bits.split_at(bits.len() / 2);
             let width = uint_bits(bits.len() as u64);
             let (left, right) = (population(left)?, population(right)?);
-            Some(resize(&left, width).add(resize(&right, width)))
+            Some(left.resize(width).add(right.resize(width)))
         }
     }
 }

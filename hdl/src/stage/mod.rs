@@ -7,7 +7,7 @@ pub(crate) use module::port_name;
 use crate::engine::{Engine, EnginePort};
 use crate::requantize::RequantizeSpec;
 use crate::stream::{BeatSource, FifoSpec, RegroupError, RegroupSpec, StreamEnd};
-use crate::timing::{ActorId, EdgeId, Give, Phase, Take, TokenModel};
+use crate::timing::{EdgeId, Give, Phase, Take, TokenModel};
 
 /// A stream as it arrives at a stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,8 +48,6 @@ pub struct StageSpec {
 /// Places of a stage in a token model.
 #[derive(Clone, Debug)]
 pub struct StageActors {
-    /// Fires when a beat of the first input stream is taken.
-    pub input: ActorId,
     /// One token a free entry of each FIFO.
     pub credits: Vec<EdgeId>,
     /// The reading end of each output stream.
@@ -128,7 +126,6 @@ impl StageSpec {
     /// # Errors
     /// If an input cannot be regrouped.
     pub fn add_to(&self, model: &mut TokenModel, inputs: &[StreamEnd]) -> Result<StageActors, RegroupError> {
-        let first = ActorId::next(model);
         let named = |what: &str, index: usize| match index {
             0 => format!("{} {what}", self.name),
             _ => format!("{} {what} {index}", self.name),
@@ -168,7 +165,7 @@ impl StageSpec {
         }
         let end = |(&data, &space): (&EdgeId, &EdgeId)| StreamEnd { data, space, space_delay: 1 };
         let outputs = data.iter().zip(&credits).map(end).collect();
-        Ok(StageActors { input: first, credits, outputs })
+        Ok(StageActors { credits, outputs })
     }
 }
 

@@ -3,7 +3,7 @@
 use super::StageSpec;
 use crate::engine::{Beats, CreditGate, Offered};
 use crate::stream::RegroupBuildError;
-use crate::typed::{bit, uint, Expr, Module, ModuleBuilder};
+use crate::typed::{bit, uint, Module, ModuleBuilder};
 use std::sync::Arc;
 
 /// Name of a stage's stream signal: `in_valid`, `in_1_valid` ...
@@ -124,7 +124,6 @@ impl StageSpec {
             ports.push((port.address_port, address.expr()));
             ports.push((port.data_port, data.expr()));
         }
-        let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
         m.instance("requantizer", &self.requantize.module()?, &ports);
         Ok(out)
     }

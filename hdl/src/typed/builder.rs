@@ -153,6 +153,14 @@ impl ModuleBuilder {
         q
     }
 
+    /// A register that holds what `value` was before the last clock edge.
+    pub fn registered(&mut self, name: impl Into<String>, value: impl Into<Expr>) -> Signal {
+        let value = value.into();
+        let register = self.register(name, value.ty());
+        self.clock(register, value);
+        register
+    }
+
     /// Adds an output port that is itself a register.
     pub fn output_register(&mut self, name: impl Into<String>, ty: HwType) -> Signal {
         let q = self.declare(name.into(), ty, Role::Output, Driver::None);
@@ -316,24 +324,24 @@ impl ModuleBuilder {
     ///
     /// # Panics
     /// If there is no such port, or the types differ.
-    pub fn instance<E: Into<Expr> + Clone>(
+    pub fn instance<N: AsRef<str>, E: Into<Expr> + Clone>(
         &mut self,
         name: impl Into<String>,
         module: &Arc<Module>,
-        bindings: &[(&str, E)],
+        bindings: &[(N, E)],
     ) {
         let name = name.into();
         self.take_name("instance", &name);
         let mut bound = Vec::with_capacity(bindings.len());
         for (port, value) in bindings {
-            let value: Expr = value.clone().into();
+            let (port, value): (&str, Expr) = (port.as_ref(), value.clone().into());
             self.own(&value);
             let (child, parent) = (&module.name, &self.name);
-            let decl = match module.signals.iter().find(|decl| decl.name == *port) {
+            let decl = match module.signals.iter().find(|decl| decl.name == port) {
                 Some(decl) if matches!(decl.role, Role::Input | Role::Output) => decl,
                 _ => panic!("module `{parent}`: instance `{name}` of `{child}` has no port `{port}`"),
             };
-            let clocking = *port == module.decl(CLOCK).name || *port == module.decl(RESET).name;
+            let clocking = port == module.decl(CLOCK).name || port == module.decl(RESET).name;
             assert!(!clocking, "module `{parent}`: instance `{name}`: `{port}` is bound by itself");
             let ty = value.ty();
             assert!(ty == decl.ty, "module `{parent}`: port `{port}` of `{name}`: {} bound to {ty}", decl.ty);

@@ -254,6 +254,15 @@ impl Expr {
         }
     }
 
+    /// The number modulo 2^`width`: extended by its own sign, or truncated.
+    pub fn resize(&self, width: u32) -> Expr {
+        match self.ty().width.cmp(&width) {
+            std::cmp::Ordering::Less => self.extend(width),
+            std::cmp::Ordering::Equal => self.clone(),
+            std::cmp::Ordering::Greater => self.truncate(width),
+        }
+    }
+
     /// Whether every bit is 1.
     pub fn reduce_and(&self) -> Expr {
         self.reduce(Reduce::And)

@@ -55,17 +55,12 @@ impl Lowering<'_> {
         })
     }
 
-    /// The channels of several operands behind each other: `axis` of the file's tensors, the batch
-    /// included, must be innermost in the accelerator.
+    /// Shape of a concatenation's result in the file, without the batch, and the order in which it and its
+    /// operands are held: `axis` of the file's tensors, the batch included, is innermost.
     ///
     /// # Errors
-    /// If it is another dimension.
-    pub fn float_concat(
-        &mut self,
-        node: &Node,
-        axis: usize,
-        operands: &[(usize, Dequantized)],
-    ) -> Result<PendingFloat, CompileError> {
+    /// If there is no result, or `axis` is the batch.
+    pub(super) fn concat_order(&self, node: &Node, axis: usize) -> Result<(Vec<usize>, Vec<usize>), CompileError> {
         let result = node
             .outputs
             .first()
@@ -77,6 +72,21 @@ impl Lowering<'_> {
         })?;
         let carried = self.orders.get(&result).filter(|order| order.last() == Some(&channel)).cloned();
         let order = carried.unwrap_or_else(|| (0..file.len()).filter(|&i| i != channel).chain([channel]).collect());
+        Ok((file, order))
+    }
+
+    /// The channels of several operands behind each other: `axis` of the file's tensors, the batch
+    /// included, must be innermost in the accelerator.
+    ///
+    /// # Errors
+    /// If it is another dimension.
+    pub fn float_concat(
+        &mut self,
+        node: &Node,
+        axis: usize,
+        operands: &[(usize, Dequantized)],
+    ) -> Result<PendingFloat, CompileError> {
+        let (file, order) = self.concat_order(node, axis)?;
         let mut parts = Vec::with_capacity(operands.len());
         for (place, part) in operands {
             let id = self.operand_id(node, *place)?;

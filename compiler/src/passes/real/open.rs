@@ -276,17 +276,7 @@ impl Lowering<'_> {
     /// As [`Lowering::quantized_operand`], if it is another dimension, or the operands differ in scale,
     /// zero point or type.
     pub fn concatenate(&mut self, node: &Node, axis: usize) -> Result<(), CompileError> {
-        let result = node
-            .outputs
-            .first()
-            .copied()
-            .ok_or_else(|| CompileError::node(&node.name, "it has no result", "remove the node"))?;
-        let file = sample_shape(&self.graph.tensor(result).shape);
-        let channel = axis.checked_sub(1).filter(|&channel| channel < file.len()).ok_or_else(|| {
-            CompileError::node(&node.name, "it concatenates samples", "concatenate channels: dimension 1 of images")
-        })?;
-        let carried = self.orders.get(&result).filter(|order| order.last() == Some(&channel)).cloned();
-        let order = carried.unwrap_or_else(|| (0..file.len()).filter(|&i| i != channel).chain([channel]).collect());
+        let (file, order) = self.concat_order(node, axis)?;
         let mut inputs = Vec::with_capacity(node.inputs.len());
         let mut first: Option<QuantizedTensor> = None;
         for place in 0..node.inputs.len() {

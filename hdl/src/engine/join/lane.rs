@@ -1,8 +1,8 @@
 //! One lane of a join: two operands become one number.
 
 use super::{JoinEngine, Side};
-use crate::engine::intake::{number, resize};
 use crate::engine::matrix::delay;
+use crate::engine::number::number;
 use crate::typed::{sint, uint, Expr, HdlError, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
 use systole_arith::join::{Combine, OperandMap};
@@ -93,7 +93,7 @@ impl JoinEngine {
                     m.clock(later, held.expr());
                     held = later;
                 }
-                resize(&held.expr(), bits)
+                held.expr().resize(bits)
             }
         };
         let port = m.output("raw", uint(bits));
@@ -105,7 +105,7 @@ impl JoinEngine {
     fn terms(&self, m: &mut ModuleBuilder, side: Side<'_>, map: &OperandMap, bits: u32) -> Vec<Term> {
         if let Some(width) = side.table_width() {
             let word = m.input(side.name, uint(width));
-            return vec![Term { value: resize(&word.expr().as_signed(), bits), negative: false }];
+            return vec![Term { value: word.expr().as_signed().resize(bits), negative: false }];
         }
         let digits = terms_of(map);
         let element = side.operand.element;
@@ -115,7 +115,7 @@ impl JoinEngine {
         }
         let stored = m.input(side.name, uint(element.bits()));
         let stored = delay(m, side.name, stored, self.terms_at() as usize, false);
-        let value = m.let_(format!("{}_number", side.name), resize(&number(&stored.expr(), element), bits));
+        let value = m.let_(format!("{}_number", side.name), number(&stored.expr(), element).resize(bits));
         let term = |digit: Digit| Term { value: value.expr().shl_const(digit.shift), negative: digit.negative };
         digits.into_iter().map(term).collect()
     }

@@ -1,8 +1,9 @@
 //! One hop of the systolic chain: a bank of the replay buffer and a column of multipliers.
 
 use super::{MatrixSpec, ProductKind};
+use crate::engine::number::number;
 use crate::stream::bits_for;
-use crate::typed::{bit, sint, uint, Expr, HdlError, MemorySpec, MemoryStyle, Module, ModuleBuilder, Signal};
+use crate::typed::{bit, uint, Expr, HdlError, MemorySpec, MemoryStyle, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
 use systole_arith::IntType;
 
@@ -78,7 +79,7 @@ impl MatrixSpec {
             let width = self.accumulator_bits;
             let carried = sums_in.expr().slice(pe as u32 * width, width);
             let sum = m.register(format!("sum_{pe}"), uint(width));
-            m.clock(sum, carried.add(resize(&total.expr(), width).as_unsigned()));
+            m.clock(sum, carried.add(total.expr().resize(width).as_unsigned()));
             sums.push(sum.expr());
         }
         sums.reverse();
@@ -125,7 +126,7 @@ impl MatrixSpec {
                 let value = match pair {
                     [a, b] => {
                         let width = (a.ty().width.max(b.ty().width) + 1).min(self.accumulator_bits.max(a.ty().width));
-                        resize(&a.expr(), width).add(resize(&b.expr(), width))
+                        a.expr().resize(width).add(b.expr().resize(width))
                     }
                     [single, ..] => single.expr(),
                     [] => continue,
@@ -178,13 +179,13 @@ impl MatrixSpec {
 pub(crate) fn product_value(input: IntType, weight: IntType, x: &Expr, w: &Expr) -> Expr {
     match ProductKind::of(input, weight) {
         ProductKind::Xnor => x.xor(w).not(),
-        ProductKind::Multiply => signed_value(x, input).mul(signed_value(w, weight)),
+        ProductKind::Multiply => number(x, input).mul(number(w, weight)),
         ProductKind::SignedWeight => {
-            let weight = signed_value(w, weight);
+            let weight = number(w, weight);
             let wide = weight.extend(weight.ty().width + 1);
             Expr::mux(x, &wide, wide.neg())
         }
-        ProductKind::AddSubtract => select_multiple(weight, &signed_value(x, input), w),
+        ProductKind::AddSubtract => select_multiple(weight, &number(x, input), w),
     }
 }
 
@@ -209,26 +210,5 @@ fn select_multiple(weight: IntType, x: &Expr, w: &Expr) -> Expr {
             let high = Expr::mux(w.bit(0), &triple, &twice);
             Expr::mux(w.bit(1), &high, Expr::mux(w.bit(0), &plus, &zero))
         }
-    }
-}
-
-/// The stored bits of a number as a signed value: an unsigned one gains a bit.
-pub(crate) fn signed_value(stored: &Expr, ty: IntType) -> Expr {
-    match ty {
-        IntType::Signed(_) => stored.as_signed(),
-        IntType::Unsigned(bits) => stored.extend(bits + 1).as_signed(),
-        IntType::Bipolar => {
-            let one = Expr::lit(sint(2), 1);
-            Expr::mux(stored, &one, Expr::lit(sint(2), -1))
-        }
-    }
-}
-
-/// Extends or truncates; truncation only drops bits above the accumulator's width, which wraps.
-pub(crate) fn resize(value: &Expr, width: u32) -> Expr {
-    match value.ty().width.cmp(&width) {
-        std::cmp::Ordering::Less => value.extend(width),
-        std::cmp::Ordering::Equal => value.clone(),
-        std::cmp::Ordering::Greater => value.truncate(width),
     }
 }

@@ -4,7 +4,7 @@ mod control;
 mod hop;
 
 pub(crate) use control::{advance, counter, credit_inputs, credit_name, delay, is_zero, ControlSpec, Wrapping};
-pub(crate) use hop::{product_value, resize, signed_value};
+pub(crate) use hop::product_value;
 
 use super::results::{credit_takes, Results};
 use super::window::{FoldOrder, WindowSpec};

@@ -1,13 +1,13 @@
 //! The vector engine's hardware.
 
 use super::{VectorEngine, VectorOp, VectorSpec};
-use crate::engine::matrix::{credit_name, delay, product_value, resize, signed_value};
+use crate::engine::matrix::{credit_name, delay, product_value};
+use crate::engine::number::number;
 use crate::engine::window::{WindowControl, WindowWires};
-use crate::engine::{Beats, CreditGate, EnginePort, Offered};
+use crate::engine::{Beats, CreditGate, EnginePort, Offered, Reduction};
 use crate::stream::{bits_for, RegroupBuildError};
 use crate::typed::{bit, uint, Expr, HdlError, MemorySpec, MemoryStyle, Module, ModuleBuilder, Signal};
 use std::sync::Arc;
-use systole_arith::IntType;
 
 impl VectorSpec {
     /// Lanes, banks, products, trees and accumulators.
@@ -24,8 +24,7 @@ impl VectorSpec {
         let masks = self.window.reads_padding();
         let op = match self.op {
             VectorOp::Multiply(weight) => format!("multiply_{weight}"),
-            VectorOp::Sum => "sum".to_string(),
-            VectorOp::Max => "max".to_string(),
+            VectorOp::Reduce(reduction) => reduction.name().to_string(),
         };
         let padding = if masks { format!("_pad{}", self.input.encode(self.padding)) } else { String::new() };
         let mut m = ModuleBuilder::new(format!(
@@ -45,7 +44,7 @@ impl VectorSpec {
             VectorOp::Multiply(weight) => {
                 Some((m.input("weights", uint((lanes * taps) as u32 * weight.bits())), weight))
             }
-            VectorOp::Sum | VectorOp::Max => None,
+            VectorOp::Reduce(_) => None,
         };
         let bank_bits = depth as u64 * u64::from(word_type.width);
         let style = match bank_bits <= self.cells.distributed_limit_bits || depth <= 64 {
@@ -84,14 +83,12 @@ impl VectorSpec {
                 .map(|tap| {
                     let x = inputs[tap].expr().slice(lane as u32 * input_bits, input_bits);
                     match weights {
-                        None => signed_value(&x, self.input),
+                        None => number(&x, self.input),
                         Some((weights, weight)) => {
                             let at = (tap * lanes + lane) as u32 * weight.bits();
                             let w = weights.expr().slice(at, weight.bits());
-                            let product = m.register(format!("product_{lane}_{tap}"), {
-                                product_value(self.input, weight, &x, &w).ty()
-                            });
-                            m.clock(product, product_value(self.input, weight, &x, &w));
+                            let value = product_value(self.input, weight, &x, &w);
+                            let product = m.registered(format!("product_{lane}_{tap}"), value);
                             let later = self.cells.multiplier_latency as usize - 1;
                             delay(&mut m, &format!("product_{lane}_{tap}_later"), product, later, false).expr()
                         }
@@ -118,17 +115,15 @@ impl VectorSpec {
             let mut next = Vec::with_capacity(level.len().div_ceil(2));
             for (index, pair) in level.chunks(2).enumerate() {
                 let value = match (pair, self.op) {
-                    ([a, b], VectorOp::Max) => Expr::mux(a.ge(b), a, b),
+                    ([a, b], VectorOp::Reduce(Reduction::Max)) => Expr::mux(a.ge(b), a, b),
                     ([a, b], _) => {
                         let width = (a.ty().width.max(b.ty().width) + 1).min(self.accumulator_bits.max(a.ty().width));
-                        resize(a, width).add(resize(b, width))
+                        a.resize(width).add(b.resize(width))
                     }
                     ([single, ..], _) => single.clone(),
                     ([], _) => continue,
                 };
-                let register = m.register(format!("tree_{lane}_{depth}_{index}"), value.ty());
-                m.clock(register, value);
-                next.push(register.expr());
+                next.push(m.registered(format!("tree_{lane}_{depth}_{index}"), value).expr());
             }
             level = next;
         }
@@ -139,13 +134,13 @@ impl VectorSpec {
     fn accumulator(&self, m: &mut ModuleBuilder, lane: usize, total: &Expr, valid: Signal, first: Signal) -> Expr {
         let ty = uint(self.accumulator_bits);
         let accumulator = m.register(format!("accumulator_{lane}"), ty);
-        let fresh = resize(total, self.accumulator_bits).as_unsigned();
+        let fresh = total.resize(self.accumulator_bits).as_unsigned();
         let next = match self.op {
-            VectorOp::Max => {
+            VectorOp::Reduce(Reduction::Max) => {
                 let greater = fresh.as_signed().gt(accumulator.expr().as_signed());
                 Expr::mux(first.expr().or(greater), &fresh, accumulator.expr())
             }
-            VectorOp::Multiply(_) | VectorOp::Sum => {
+            VectorOp::Multiply(_) | VectorOp::Reduce(Reduction::Sum) => {
                 let held = Expr::mux(first.expr(), Expr::lit(ty, 0), accumulator.expr());
                 held.add(&fresh)
             }
@@ -197,7 +192,7 @@ impl VectorEngine {
         let weight_address = m.wire("weight_address", uint(control.fold_bits()));
         control_ports.extend(shared.iter().cloned());
         control_ports.push(("weight_address".into(), weight_address.expr()));
-        instance(m, "control", &control.module()?, &control_ports);
+        m.instance("control", &control.module()?, &control_ports);
         let mut lanes = shared;
         lanes.push(("write_data".into(), input.data.expr()));
         lanes.push(("out_valid".into(), results.valid.expr()));
@@ -207,21 +202,7 @@ impl VectorEngine {
             m.instance("weight_rom_0", &rom.module()?, &[("address", weight_address.expr()), ("data", weights.expr())]);
             lanes.push(("weights".into(), weights.expr()));
         }
-        instance(m, "lanes", &spec.module()?, &lanes);
+        m.instance("lanes", &spec.module()?, &lanes);
         Ok(results)
-    }
-}
-
-fn instance(m: &mut ModuleBuilder, name: &str, module: &Arc<Module>, ports: &[(String, Expr)]) {
-    let ports: Vec<(&str, Expr)> = ports.iter().map(|(name, expr)| (name.as_str(), expr.clone())).collect();
-    m.instance(name, module, &ports);
-}
-
-/// Bits of the sum or maximum of `taps` stored inputs, in two's complement.
-pub fn pool_bits(input: IntType, op: VectorOp, taps: usize) -> u32 {
-    let range = input.range();
-    match op {
-        VectorOp::Max => range.signed_bits(),
-        _ => systole_arith::Range::new((range.lo * taps as i64).min(0), (range.hi * taps as i64).max(0)).signed_bits(),
     }
 }

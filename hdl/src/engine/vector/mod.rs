@@ -2,9 +2,8 @@
 
 mod build;
 
-pub use build::pool_bits;
-
 use super::matrix::ProductKind;
+use super::reduce::Reduction;
 use super::results::Results;
 use super::window::{FoldOrder, WindowSpec};
 use crate::cells::Cells;
@@ -19,10 +18,8 @@ use systole_arith::{IntType, Window};
 pub enum VectorOp {
     /// The sum of products with weights of a type.
     Multiply(IntType),
-    /// The sum of the stored inputs.
-    Sum,
-    /// The greatest stored input.
-    Max,
+    /// Their sum or maximum as they are.
+    Reduce(Reduction),
 }
 
 /// `raw[c] = sum (or maximum) over taps t of x[t][c] (* w[c][t])` on every window of a stream, folded.
@@ -89,7 +86,7 @@ impl VectorSpec {
     fn has_zero_weight(&self) -> bool {
         match self.op {
             VectorOp::Multiply(weight) => ProductKind::of(self.input, weight).has_zero(weight),
-            VectorOp::Sum | VectorOp::Max => false,
+            VectorOp::Reduce(_) => false,
         }
     }
 
@@ -102,7 +99,7 @@ impl VectorSpec {
     pub fn multipliers(&self) -> u64 {
         match self.op {
             VectorOp::Multiply(_) => (self.lanes * self.tap_lanes) as u64,
-            VectorOp::Sum | VectorOp::Max => 0,
+            VectorOp::Reduce(_) => 0,
         }
     }
 
@@ -112,7 +109,7 @@ impl VectorSpec {
             VectorOp::Multiply(weight) => {
                 self.line_buffer().cycles_per_window() * self.multipliers() * u64::from(weight.bits())
             }
-            VectorOp::Sum | VectorOp::Max => 0,
+            VectorOp::Reduce(_) => 0,
         }
     }
 
@@ -130,7 +127,7 @@ impl VectorSpec {
     fn sum_latency(&self) -> u64 {
         let product = match self.op {
             VectorOp::Multiply(_) => self.cells.multiplier_latency,
-            VectorOp::Sum | VectorOp::Max => 0,
+            VectorOp::Reduce(_) => 0,
         };
         self.cells.memory_read_latency + product + self.tree_levels()
     }

@@ -149,9 +149,9 @@ impl WindowControl<'_> {
 
         // Addresses: base + tap offset, modulo the ring, + word; one register a step.
         let word_now = within.as_ref().map_or(group.value, |word| word.value).expr();
-        let word_now = if words == 1 { None } else { Some(register(&mut m, "word_1", word_now)) };
-        let word_now = word_now.map(|word| register(&mut m, "word_2", word.expr()));
-        let base = register(&mut m, "base_1", base.expr());
+        let word_now = if words == 1 { None } else { Some(m.registered("word_1", word_now)) };
+        let word_now = word_now.map(|word| m.registered("word_2", word.expr()));
+        let base = m.registered("base_1", base.expr());
         let address_type = uint(self.address_bits());
         let wide = uint(address_type.width + 1);
         for lane in 0..spec.tap_lanes {
@@ -159,17 +159,17 @@ impl WindowControl<'_> {
                 (0..spec.tap_folds()).map(|fold| (fold * spec.tap_lanes + lane).min(spec.window.taps() - 1)).collect();
             let offsets: Vec<i64> = taps.iter().map(|&tap| place.offset(tap)).collect();
             let offset = select(&tap.value.expr(), &offsets, &|&at| Expr::lit(address_type, at));
-            let offset = register(&mut m, &format!("offset_{lane}"), offset);
+            let offset = m.registered(format!("offset_{lane}"), offset);
             let sum = base.expr().extend(wide.width).add(offset.expr().extend(wide.width));
             let sum = m.let_(format!("sum_{lane}"), sum);
             let over = sum.expr().ge(Expr::lit(wide, depth as i64));
             let wrapped = Expr::mux(over, sum.expr().sub(Expr::lit(wide, depth as i64)), sum.expr());
-            let pixel = register(&mut m, &format!("pixel_{lane}"), wrapped.truncate(address_type.width));
+            let pixel = m.registered(format!("pixel_{lane}"), wrapped.truncate(address_type.width));
             let address = match &word_now {
                 Some(word) => pixel.expr().add(word.expr().extend(address_type.width)),
                 None => pixel.expr(),
             };
-            let address = register(&mut m, &format!("address_{lane}"), address);
+            let address = m.registered(format!("address_{lane}"), address);
             let port = m.output(WindowWires::address(lane), address_type);
             m.assign(port, address.expr());
             if spec.window.reads_padding() {
@@ -319,12 +319,6 @@ impl<'a> Place<'a> {
         advance(m, &self.row, ends_row.expr());
         self.base
     }
-}
-
-fn register(m: &mut ModuleBuilder, name: &str, value: Expr) -> Signal {
-    let register = m.register(name, value.ty());
-    m.clock(register, value);
-    register
 }
 
 /// `value * factor` in `width` bits, by shifts and additions.
