@@ -7,7 +7,7 @@ use crate::diagnostic::CompileError;
 use crate::quant::{QuantGraph, QuantNode, QuantTensor, TensorId};
 use crate::schedule::plan::{Plan, Site};
 use crate::schedule::{self, fifo, lanes, Goal, StageShape};
-use petgraph::graph::{DiGraph, NodeIndex};
+use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use rayon::prelude::*;
 use std::collections::HashMap;
 use systole_hdl::cells::Cells;
@@ -344,12 +344,36 @@ impl Planned<'_> {
     }
 }
 
+/// Numbers the parts of a design that are chained by single nodes: a fork and everything up to the join
+/// behind it, or one channel. For each channel, the nodes before its end that no channel passes by.
+fn parts(design: &DataflowGraph) -> HashMap<EdgeIndex, usize> {
+    let order = design.order();
+    let place: HashMap<NodeIndex, usize> = order.iter().enumerate().map(|(place, &node)| (node, place)).collect();
+    let ends = |edge: EdgeIndex| design.graph.edge_endpoints(edge).map(|(from, to)| (place[&from], place[&to]));
+    // How many more channels pass by a node than by the one before it.
+    let mut change = vec![0i64; order.len() + 1];
+    for (from, to) in design.graph.edge_indices().filter_map(ends) {
+        change[from + 1] += 1;
+        change[to] -= 1;
+    }
+    let mut passing = 0;
+    let mut cuts = 0;
+    let mut before = Vec::with_capacity(order.len());
+    for change in &change[..order.len()] {
+        passing += change;
+        cuts += usize::from(passing == 0);
+        before.push(cuts);
+    }
+    design.graph.edge_indices().filter_map(|edge| Some((edge, before[ends(edge)?.0]))).collect()
+}
+
 /// Gives every FIFO its minimal depth.
 fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileError> {
     let internal = |cause: String| CompileError::Internal { pass: "size_fifos", cause };
     let mut timed = design.timed().map_err(|error| internal(error.to_string()))?;
     let mut edges = Vec::new();
     let mut fifos = Vec::new();
+    let part = parts(design);
     for index in design.order() {
         let Node::Stage(stage) = &design.graph[index] else { continue };
         let beats = stage.spec.beats_per_group().map_err(|error| internal(error.to_string()))?;
@@ -363,6 +387,7 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
                 width: u64::from(stage.spec.out_width()),
                 least,
                 ample: 2 * a_sample + in_flight,
+                part: part[&edge],
             });
         }
     }

@@ -161,8 +161,10 @@ impl Gate {
     /// Spends the credits of the present group where `starts` is high.
     pub fn spend(self, m: &mut ModuleBuilder, starts: &Expr) {
         for (credits, wanted, earned) in self.counters {
-            let spent = Expr::mux(starts, wanted.expr(), Expr::lit(credits.ty(), 0));
-            m.clock(credits, credits.expr().sub(&spent).add(&earned));
+            // `starts` follows from a comparison of these two already: both sums are made beside it.
+            let kept = credits.expr().add(&earned);
+            let spent = credits.expr().sub(wanted.expr()).add(&earned);
+            m.clock(credits, Expr::mux(starts, spent, kept));
         }
         if let Some(left) = self.left {
             m.clock_if(left.register, starts.clone(), left.next);

@@ -11,14 +11,16 @@
 //! Wiley 1992, chapter 2 (timed event graphs).
 
 mod queue;
+mod region;
 mod run;
 mod steady;
 
+pub use region::Region;
 pub use run::{Deadlock, Run};
 pub use steady::{Steady, SteadyError};
 
 /// An edge of a [`TokenModel`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EdgeId(usize);
 
 /// An actor of a [`TokenModel`].

@@ -357,13 +357,16 @@ impl Run<'_> {
         Deadlock { sample: self.samples - 1, waiting }
     }
 
-    /// The future-determining state after a sample, relative to the first edge at which the source
-    /// may fire again: whatever became usable before that edge is equivalent.
-    ///
-    /// Every firing of a sample follows the source's first firing of it, which is what makes the
-    /// state relative to the source sufficient.
+    /// How far each actor is behind the pace after a sample, in cycles.
+    pub(super) fn lags(&self) -> impl Iterator<Item = i64> + '_ {
+        let due = due(self.samples, self.pace) as i64;
+        self.actors.iter().map(move |actor| actor.ready as i64 - due)
+    }
+
+    /// The future-determining state after a sample, relative to the first edge at which any actor may
+    /// fire again: whatever became usable before that edge is equivalent.
     pub(super) fn state(&self) -> (u64, Vec<u64>) {
-        let origin = self.actors[0].ready;
+        let origin = self.actors.iter().map(|actor| actor.ready).min().unwrap_or(0);
         let relative = |time: u64| time.saturating_sub(origin);
         let mut state: Vec<u64> = self.actors.iter().map(|actor| relative(actor.ready)).collect();
         state.push(relative(due(self.samples, self.pace)));

@@ -76,6 +76,15 @@ impl Run<'_> {
     /// # Errors
     /// If the design stops.
     pub fn until_it_repeats(&mut self, limit: u64) -> Result<Option<Steady>, Deadlock> {
+        self.repeats_unless(limit, |_| false)
+    }
+
+    /// As [`Run::until_it_repeats`], and none as soon as `hopeless` says so after a sample.
+    pub(super) fn repeats_unless(
+        &mut self,
+        limit: u64,
+        mut hopeless: impl FnMut(&Self) -> bool,
+    ) -> Result<Option<Steady>, Deadlock> {
         let mut seen: HashMap<[u8; 16], (u64, u64)> = HashMap::new();
         for sample in 1..=limit {
             self.sample()?;
@@ -86,6 +95,9 @@ impl Run<'_> {
                     period_cycles: origin - then,
                     warm_up_samples: before,
                 }));
+            }
+            if hopeless(self) {
+                break;
             }
         }
         Ok(None)

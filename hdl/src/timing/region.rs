@@ -1,0 +1,136 @@
+//! The part of a token model that decides some FIFOs' depths.
+
+use super::{Actor, ActorId, Block, EdgeId, Give, Phase, Run, Take, TokenModel};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The loops through some edges, cut out of their model.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// The actors on these loops, in data order. Whatever the rest of the design gives them is there.
+    pub model: TokenModel,
+    /// The edges in it, in the order asked for.
+    pub edges: Vec<EdgeId>,
+}
+
+/// Who gives to an edge and who takes from it.
+#[derive(Clone, Debug, Default)]
+struct Ends {
+    givers: BTreeSet<usize>,
+    takers: BTreeSet<usize>,
+}
+
+impl TokenModel {
+    /// Cuts out what lies on loops through `edges`, of all loops that avoid the `open` edges.
+    ///
+    /// The interval of a timed event graph is the largest ratio of duration to tokens over its loops,
+    /// whatever arrives when (Baccelli et al., *Synchronization and Linearity*, section 2.5). With the
+    /// `open` edges never running out, `edges` hold up only what lies on a loop through them: the design
+    /// keeps a pace with so many tokens there exactly if this part does. None where there is no such
+    /// loop.
+    pub fn region(&self, edges: &[EdgeId], open: &BTreeSet<EdgeId>) -> Option<Region> {
+        let ends = self.ends();
+        let closed = |id: usize| edges.contains(&EdgeId(id)) || !open.contains(&EdgeId(id));
+        let mut next: Vec<Vec<usize>> = vec![Vec::new(); self.actors.len()];
+        let mut before = next.clone();
+        for (_, ends) in ends.iter().enumerate().filter(|&(id, _)| closed(id)) {
+            for &giver in &ends.givers {
+                next[giver].extend(&ends.takers);
+            }
+            for &taker in &ends.takers {
+                before[taker].extend(&ends.givers);
+            }
+        }
+        let takers = edges.iter().flat_map(|edge| ends[edge.0].takers.iter().copied());
+        let givers = edges.iter().flat_map(|edge| ends[edge.0].givers.iter().copied());
+        let behind = reachable(&next, takers.collect());
+        let inside: BTreeSet<usize> = reachable(&before, givers.collect()).intersection(&behind).copied().collect();
+
+        let mut model = TokenModel::new();
+        let mut kept: BTreeMap<EdgeId, EdgeId> = BTreeMap::new();
+        for (id, ends) in ends.iter().enumerate().filter(|&(id, _)| closed(id)) {
+            if !ends.takers.is_disjoint(&inside) && !ends.givers.is_disjoint(&inside) {
+                kept.insert(EdgeId(id), model.edge(self.edges[id].name.clone(), self.edges[id].initial));
+            }
+        }
+        model.actors.extend(inside.iter().map(|&actor| self.actors[actor].on(&kept)));
+        let edges = edges.iter().map(|edge| kept.get(edge).copied()).collect::<Option<Vec<EdgeId>>>()?;
+        Some(Region { model, edges })
+    }
+
+    /// Whether the design keeps up with `pace` (so many cycles for so many samples), and the steps that
+    /// the answer took. The first actor is paced.
+    ///
+    /// As [`TokenModel::sustains`], and no as soon as some actor falls behind the pace in each of more
+    /// samples than a dependency can reach back without going round a loop twice: such a loop is slower
+    /// than the pace. A deadlock is a no.
+    pub fn keeps_up(&self, pace: (u64, u64), limit: u64) -> (bool, u64) {
+        let patience = self.reach() + 3;
+        let mut run = self.start_paced(pace);
+        let mut lags = vec![(i64::MIN, 0u64); self.actors.len()];
+        let falls_behind = |run: &Run<'_>| {
+            let mut most = 0;
+            for ((before, rises), now) in lags.iter_mut().zip(run.lags()) {
+                *rises = if now > *before { *rises + 1 } else { 0 };
+                *before = now;
+                most = most.max(*rises);
+            }
+            most > patience
+        };
+        let steady = run.repeats_unless(limit, falls_behind);
+        let keeps = steady.is_ok_and(|steady| steady.is_some_and(|steady| steady.keeps(pace)));
+        (keeps, run.effort())
+    }
+
+    /// Samples that a path through every edge once reaches back: the tokens there are, in samples.
+    fn reach(&self) -> u64 {
+        let mut consumption = vec![0u64; self.edges.len()];
+        for actor in &self.actors {
+            for (block, phase) in actor.phases() {
+                for take in &phase.takes {
+                    consumption[take.edge.0] += block.repeat * phase.repeat * take.consume * actor.rounds_per_sample;
+                }
+            }
+        }
+        let samples = |(edge, &taken): (&super::Edge, &u64)| edge.initial as f64 / taken.max(1) as f64;
+        self.edges.iter().zip(&consumption).map(samples).sum::<f64>().ceil() as u64
+    }
+
+    fn ends(&self) -> Vec<Ends> {
+        let mut ends = vec![Ends::default(); self.edges.len()];
+        for (ActorId(index), actor) in self.actors() {
+            for (_, phase) in actor.phases() {
+                phase.takes.iter().for_each(|take| ends[take.edge.0].takers.extend([index]));
+                phase.gives.iter().for_each(|give| ends[give.edge.0].givers.extend([index]));
+            }
+        }
+        ends
+    }
+}
+
+impl Actor {
+    fn phases(&self) -> impl Iterator<Item = (&Block, &Phase)> {
+        self.round.iter().flat_map(|block| block.phases.iter().map(move |phase| (block, phase)))
+    }
+
+    /// The same actor, with the edges in `kept` alone and under their new names.
+    fn on(&self, kept: &BTreeMap<EdgeId, EdgeId>) -> Actor {
+        let mut actor = self.clone();
+        for phase in actor.round.iter_mut().flat_map(|block| &mut block.phases) {
+            let take = |take: &Take| kept.get(&take.edge).map(|&edge| Take { edge, ..*take });
+            let give = |give: &Give| kept.get(&give.edge).map(|&edge| Give { edge, ..*give });
+            phase.takes = phase.takes.iter().filter_map(take).collect();
+            phase.gives = phase.gives.iter().filter_map(give).collect();
+        }
+        actor
+    }
+}
+
+/// Everything that can be reached from `from`, itself included.
+fn reachable(next: &[Vec<usize>], from: BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut open: Vec<usize> = from.iter().copied().collect();
+    let mut found = from;
+    while let Some(actor) = open.pop() {
+        open.extend(next[actor].iter().copied().filter(|&other| found.insert(other)));
+    }
+    found
+}
