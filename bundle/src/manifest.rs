@@ -25,6 +25,9 @@ pub struct Manifest {
     pub parameter_hash: String,
     /// Version `major.minor` of the register map that the shell serves; null without a shell.
     pub register_map: Option<String>,
+    /// Register shell around the accelerator; null without one.
+    #[serde(default)]
+    pub shell: Option<Shell>,
     /// Accelerators of this network: a list of one today.
     pub devices: Vec<Device>,
     /// Tensors that appear on streams.
@@ -43,6 +46,19 @@ pub struct Manifest {
     pub predicted: Predicted,
     /// Totals over the design.
     pub totals: Totals,
+}
+
+/// The register shell around an accelerator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Shell {
+    pub kind: String,
+    pub top: String,
+    pub beat_bytes: u32,
+    pub in_bytes: u32,
+    pub out_bytes: u32,
+    pub max_samples: u32,
+    pub fifo_depth: u32,
+    pub register_map_version: String,
 }
 
 /// One accelerator.

@@ -53,6 +53,12 @@ pub enum SimError {
         /// Folder that was searched.
         folder: PathBuf,
     },
+    /// The bundle has no register shell, and a board is one.
+    #[error("{bundle}: the bundle was compiled without a register shell; compile the model again with `--shell axi`")]
+    NoShell {
+        /// The bundle's folder.
+        bundle: PathBuf,
+    },
     /// A file or folder cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -122,6 +128,7 @@ impl SimError {
             | SimError::Template(_)
             | SimError::Manifest { .. }
             | SimError::NoVerilog { .. }
+            | SimError::NoShell { .. }
             | SimError::Io { .. }
             | SimError::Build { .. }
             | SimError::Load { .. }

@@ -1,9 +1,10 @@
 //! Text artefacts that are not RTL, made from minijinja templates with typed contexts.
 //!
 //! Today these are the C++ which ties a verilated top to a fixed simulation harness
-//! ([`simulation`]) and the report of a bundle ([`report`]).
+//! ([`simulation`]; a register shell, [`shell`]) and the report of a bundle ([`report`]).
 
 pub mod report;
+pub mod shell;
 pub mod simulation;
 
 /// Why a template cannot be rendered.
