@@ -59,6 +59,14 @@ pub enum SimError {
         /// The bundle's folder.
         bundle: PathBuf,
     },
+    /// A board's nodes cannot be mounted.
+    #[error("{folder}: a board cannot be mounted here: {reason}; give an empty folder that nothing is mounted on")]
+    Mount {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        reason: String,
+    },
     /// A file or folder cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -129,6 +137,7 @@ impl SimError {
             | SimError::Manifest { .. }
             | SimError::NoVerilog { .. }
             | SimError::NoShell { .. }
+            | SimError::Mount { .. }
             | SimError::Io { .. }
             | SimError::Build { .. }
             | SimError::Load { .. }

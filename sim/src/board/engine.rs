@@ -34,7 +34,8 @@ const NOISE: u8 = 0xa5;
 /// Settings of a board.
 #[derive(Clone, Copy, Debug)]
 pub struct BoardOptions {
-    /// Time after which a transfer is aborted, as the XDMA driver's module parameters have it.
+    /// Time without any movement after which a transfer is aborted. The XDMA driver's module
+    /// parameters count from a transfer's start; but a simulated board is slow, not stuck, while it moves.
     pub transfer_timeout: Duration,
 }
 
@@ -155,6 +156,11 @@ impl Board {
         result.recv().unwrap_or(Err(BoardError::NoDevice))
     }
 
+    /// Takes the board off the bus: everything under way fails.
+    pub fn stop(&self) {
+        self.submit(Request::Stop);
+    }
+
     /// Asks for a fault.
     ///
     /// # Errors
@@ -166,7 +172,7 @@ impl Board {
 
 impl Drop for Board {
     fn drop(&mut self) {
-        self.submit(Request::Stop);
+        self.stop();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -215,6 +221,8 @@ struct Engine {
     /// Why the board is off the bus.
     gone: Option<String>,
     cycles: u64,
+    /// When a beat or a transfer moved last.
+    moved: Instant,
     /// Cycles to run on for, though nothing waits.
     settle: u64,
     slice: u64,
@@ -240,6 +248,7 @@ impl Engine {
             ones: false,
             gone: None,
             cycles: 0,
+            moved: Instant::now(),
             settle: 0,
             slice: SLICE_CYCLES.0,
             quiet: 0,
@@ -262,8 +271,10 @@ impl Engine {
                 }
             }
             let now = Instant::now();
-            self.h2c.expire(now);
-            self.c2h.expire(now);
+            if now.duration_since(self.moved) >= self.options.transfer_timeout {
+                self.h2c.expire(now);
+                self.c2h.expire(now);
+            }
             self.interrupts.expire(now);
             self.c2h_file.expire(now);
         }
@@ -509,7 +520,7 @@ impl Engine {
         self.account_input(from_inject, moved.taken, beat);
         self.account_output(direct, &moved, beat);
         if moved.taken > 0 || moved.given > 0 {
-            (self.quiet, self.settle) = (0, SETTLE_CYCLES);
+            (self.quiet, self.settle, self.moved) = (0, SETTLE_CYCLES, Instant::now());
         } else {
             self.quiet = self.quiet.saturating_add(1);
             self.settle = self.settle.saturating_sub(moved.cycles.max(1));

@@ -21,9 +21,12 @@ mod ffi;
 #[cfg(all(feature = "fuse", target_os = "linux"))]
 pub mod fuse;
 mod interrupt;
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+mod nodes;
 mod null;
 mod queue;
 mod shell;
+mod transport;
 
 pub use device::{Device, Moved};
 pub use engine::{Board, BoardOptions, Request};
@@ -31,3 +34,4 @@ pub use fault::{Command, Direction};
 pub use null::{NullDesign, NullDevice};
 pub use queue::BoardError;
 pub use shell::ShellDevice;
+pub use transport::SimTransport;

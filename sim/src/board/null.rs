@@ -5,7 +5,8 @@ use crate::error::SimError;
 use std::collections::VecDeque;
 use systole_bundle::frame::{Expected, FrameHeader, HEADER_BYTES};
 use systole_bundle::registers::{self, ctrl, irq, status};
-use systole_bundle::DesignHash;
+use systole_bundle::{DesignHash, Manifest};
+use systole_templates::shell::BEAT_BYTES;
 
 /// Answer bytes that wait for the host at most, before the device takes no more.
 const MOST_WAITING: usize = 4 << 20;
@@ -23,6 +24,23 @@ pub struct NullDesign {
     pub out_bytes: u32,
     /// Samples that a frame can have.
     pub max_samples: u32,
+}
+
+impl NullDesign {
+    /// The design of a bundle with a register shell; none without one, or if its hashes are none.
+    pub fn of(manifest: &Manifest) -> Option<NullDesign> {
+        let shell = manifest.shell.as_ref()?;
+        // A beat of another size than 8 to 64 bytes, or no samples, would never end a frame.
+        let sound = BEAT_BYTES.contains(&shell.beat_bytes) && shell.in_bytes > 0 && shell.out_bytes > 0;
+        Some(NullDesign {
+            hash: DesignHash::of(manifest)?,
+            beat_bytes: shell.beat_bytes,
+            in_bytes: shell.in_bytes,
+            out_bytes: shell.out_bytes,
+            max_samples: shell.max_samples,
+        })
+        .filter(|_| sound)
+    }
 }
 
 /// The board contract without an accelerator: frames are checked as the shell checks them, and a
