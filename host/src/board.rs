@@ -47,7 +47,8 @@ impl Board {
         transport: Arc<dyn Transport>,
         options: BoardOptions,
     ) -> Result<Board, BoardError> {
-        let session = Arc::new(Session::new(manifest).map_err(|error| BoardError::Bundle { reason: error.to_string() })?);
+        let session =
+            Arc::new(Session::new(manifest).map_err(|error| BoardError::Bundle { reason: error.to_string() })?);
         let wanted = identity::expected(manifest)?;
         identity::check(&*transport, &wanted)?;
         let geometry = Geometry::read(&*transport, &session)?;

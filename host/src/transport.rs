@@ -14,7 +14,6 @@ pub use buffer::{BufferAccount, DmaBuffer};
 pub use error::TransferError;
 pub use thread::spawn_io;
 
-
 use std::time::Instant;
 
 /// What a transport can do.

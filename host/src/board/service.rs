@@ -118,7 +118,8 @@ impl Shared {
         let mut job = Job::new(request, now);
         let fits = samples > 0
             && samples <= self.geometry.max_samples
-            && u64::from(samples) * u64::from(self.geometry.in_bytes.max(self.geometry.out_bytes)) <= u64::from(u32::MAX)
+            && u64::from(samples) * u64::from(self.geometry.in_bytes.max(self.geometry.out_bytes))
+                <= u64::from(u32::MAX)
             && bytes == samples as usize * self.wire_in;
         let verdict = {
             let mut window = self.lock();

@@ -9,9 +9,7 @@ mod nodes;
 mod registers;
 mod signal;
 
-use super::{
-    BufferAccount, Channel, Completion, Direction, DmaBuffer, Reset, TransferError, Transport, TransportCaps,
-};
+use super::{BufferAccount, Channel, Completion, Direction, DmaBuffer, Reset, TransferError, Transport, TransportCaps};
 use engine::{Completions, Engine};
 use nodes::{events_since, Nodes};
 use registers::Registers;
@@ -59,7 +57,10 @@ impl XdmaTransport {
         if !(1..=4).contains(&options.channels) || options.max_chunk == 0 {
             return Err(TransferError::Protocol {
                 what: format!("{}", prefix.display()),
-                reason: format!("{} channels, chunks of {} bytes: give 1 to 4, and some", options.channels, options.max_chunk),
+                reason: format!(
+                    "{} channels, chunks of {} bytes: give 1 to 4, and some",
+                    options.channels, options.max_chunk
+                ),
             });
         }
         let nodes = Nodes::new(prefix);
@@ -67,7 +68,9 @@ impl XdmaTransport {
         let completions = Arc::new(Completions::default());
         let engines = |direction| -> Result<Vec<Engine>, TransferError> {
             let channels = (0..options.channels).map(|index| Channel { direction, index });
-            channels.map(|channel| Engine::start(nodes.stream(channel), channel, options.max_chunk, &completions)).collect()
+            channels
+                .map(|channel| Engine::start(nodes.stream(channel), channel, options.max_chunk, &completions))
+                .collect()
         };
         let (to_board, from_board) = (engines(Direction::ToBoard)?, engines(Direction::FromBoard)?);
         let has_events = nodes.events().exists();

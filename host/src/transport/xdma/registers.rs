@@ -82,14 +82,7 @@ impl Mapping {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice; nothing else refers to it.
         let address = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                SPACE_BYTES as usize,
-                protection,
-                libc::MAP_SHARED,
-                file.as_raw_fd(),
-                0,
-            )
+            libc::mmap(std::ptr::null_mut(), SPACE_BYTES as usize, protection, libc::MAP_SHARED, file.as_raw_fd(), 0)
         };
         match address == libc::MAP_FAILED {
             true => None,
