@@ -116,7 +116,7 @@ pub fn join(arrays: Vec<Array>) -> Option<Array> {
         }
     }
     fn joined<T: Clone>(arrays: &[ndarray::ArrayD<T>]) -> Option<ndarray::ArrayD<T>> {
-        let views: Vec<_> = arrays.iter().map(ndarray::ArrayD::view).collect();
+        let views: Vec<_> = arrays.iter().map(|array| array.view()).collect();
         concatenate(Axis(0), &views).ok()
     }
     match (kind, floats.is_empty()) {
