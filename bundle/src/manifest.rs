@@ -49,15 +49,23 @@ pub struct Manifest {
 }
 
 /// The register shell around an accelerator.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shell {
+    /// What it is: `axi`, registers over AXI4-Lite and frames over AXI4-Stream.
     pub kind: String,
+    /// Top module of its Verilog, around that of the device.
     pub top: String,
+    /// Bytes of a beat, both ways.
     pub beat_bytes: u32,
+    /// Payload bytes of a sample to the board, whole beats.
     pub in_bytes: u32,
+    /// Payload bytes of a sample from the board, whole beats.
     pub out_bytes: u32,
+    /// Samples that a frame can have.
     pub max_samples: u32,
+    /// Frames that the shell keeps account of at once.
     pub fifo_depth: u32,
+    /// Version `major.minor` of its register map.
     pub register_map_version: String,
 }
 

@@ -61,7 +61,6 @@ mod serve {
     use super::{Arguments, Core, Failure, Verdict};
     use crate::cli::output;
     use crate::cli::progress::Progress;
-    use std::path::Path;
     use std::sync::mpsc::{self, RecvTimeoutError};
     use std::sync::Arc;
     use std::time::Duration;
@@ -76,13 +75,21 @@ mod serve {
     const LOOK: Duration = Duration::from_millis(200);
 
     pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
+        // What takes no time is judged before Verilator is asked.
+        let manifest = Manifest::read(&arguments.bundle)?;
+        let Some(design) = NullDesign::of(&manifest) else {
+            return Err(SimError::NoShell { bundle: arguments.bundle.clone() }.into());
+        };
         usable()?;
         let timeout = Duration::try_from_secs_f64(arguments.transfer_timeout).ok().filter(|time| !time.is_zero());
         let Some(transfer_timeout) = timeout else {
             let message = format!("--transfer-timeout is {}", arguments.transfer_timeout);
             return Err(Failure::usage(message, "give a positive number of seconds"));
         };
-        let device = device(arguments)?;
+        let device: Box<dyn Device> = match arguments.core {
+            Core::Null => Box::new(NullDevice::new(design)),
+            Core::Shell => shell(arguments)?,
+        };
         // From here on a signal ends the loop below instead of the process.
         let (interrupt, interrupted) = mpsc::channel();
         let handler = ctrlc::set_handler(move || {
@@ -109,24 +116,11 @@ mod serve {
         Ok(Verdict::Done)
     }
 
-    fn device(arguments: &Arguments) -> Result<Box<dyn Device>, Failure> {
-        match arguments.core {
-            Core::Null => Ok(Box::new(NullDevice::new(null_design(&arguments.bundle)?))),
-            Core::Shell => {
-                let (toolchain, cache) = (Toolchain::discover()?, Cache::of_user()?);
-                let progress = Progress::new("building the simulation");
-                let simulator =
-                    ShellSimulator::build(&arguments.bundle, &toolchain, &cache, &mut |step| progress.build_step(step))?;
-                Ok(Box::new(simulator.start(NOISE_SEED)?))
-            }
-        }
-    }
-
-    fn null_design(bundle: &Path) -> Result<NullDesign, Failure> {
-        let manifest = Manifest::read(bundle)?;
-        let Some(design) = NullDesign::of(&manifest) else {
-            return Err(SimError::NoShell { bundle: bundle.into() }.into());
-        };
-        Ok(design)
+    fn shell(arguments: &Arguments) -> Result<Box<dyn Device>, Failure> {
+        let (toolchain, cache) = (Toolchain::discover()?, Cache::of_user()?);
+        let progress = Progress::new("building the simulation");
+        let mut step = |step| progress.build_step(step);
+        let simulator = ShellSimulator::build(&arguments.bundle, &toolchain, &cache, &mut step)?;
+        Ok(Box::new(simulator.start(NOISE_SEED)?))
     }
 }

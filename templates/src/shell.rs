@@ -70,7 +70,11 @@ mod tests {
         }
         assert!(shim.contains("sizeof(Vmodel::s_axis_tdata) == 16"), "{shim}");
         assert!(!shim.contains("waveform"), "{shim}");
-        assert!(ShellShimContext::new("net", 8, Some(Waveform::Fst)).unwrap().shim().unwrap().contains("VerilatedFstC"));
+        assert!(ShellShimContext::new("net", 8, Some(Waveform::Fst))
+            .unwrap()
+            .shim()
+            .unwrap()
+            .contains("VerilatedFstC"));
     }
 
     #[test]

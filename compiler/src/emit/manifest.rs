@@ -86,7 +86,7 @@ pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) 
         structure_hash: hardware.structure_hash.clone(),
         parameter_hash: hardware.parameter_hash.clone(),
         register_map: None,
-            shell: None,
+        shell: None,
         devices: vec![Device { name: "device0".into(), top: hardware.top.clone() }],
         tensors,
         streams,

@@ -186,10 +186,9 @@ impl Request {
         match self {
             Request::Read { done, .. } => done(Err(gone)),
             Request::Event { done, .. } => done(Err(gone)),
-            Request::Write { done, .. }
-            | Request::OpenC2h(done)
-            | Request::Reset(done)
-            | Request::Control(_, done) => done(Err(gone)),
+            Request::Write { done, .. } | Request::OpenC2h(done) | Request::Reset(done) | Request::Control(_, done) => {
+                done(Err(gone))
+            }
             Request::Send { done, .. } => done(Err(gone)),
             Request::Receive { done, .. } => done(Err(gone)),
             Request::Poll { done, .. } => done(Err(gone)),
@@ -500,7 +499,9 @@ impl Engine {
                 &mut self.scratch
             }
             None => &mut [],
-            Some(receive) if self.next.is_none() && self.spill.is_empty() && receive.data.len() - receive.moved >= beat => {
+            Some(receive)
+                if self.next.is_none() && self.spill.is_empty() && receive.data.len() - receive.moved >= beat =>
+            {
                 direct = true;
                 let rest = receive.data.get_mut(receive.moved..).unwrap_or_default();
                 let room = (rest.len() / beat * beat).min(free);

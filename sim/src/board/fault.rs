@@ -177,10 +177,7 @@ mod tests {
     #[test]
     fn every_line_of_the_help_is_understood() {
         let cases = [
-            (
-                "h2c fail 3 EIO",
-                Command::Fail { direction: Direction::H2c, transfer: 3, error: BoardError::Io },
-            ),
+            ("h2c fail 3 EIO", Command::Fail { direction: Direction::H2c, transfer: 3, error: BoardError::Io }),
             (
                 " c2h  short 1 4096 ETIMEDOUT\n",
                 Command::Short { direction: Direction::C2h, transfer: 1, bytes: 4096, error: BoardError::TimedOut },
@@ -190,7 +187,10 @@ mod tests {
             ("h2c extra 1", Command::Beat { direction: Direction::H2c, beat: 1, fault: BeatFault::Extra }),
             ("h2c duplicate 1", Command::Beat { direction: Direction::H2c, beat: 1, fault: BeatFault::Duplicate }),
             ("h2c stall 9 50", Command::Beat { direction: Direction::H2c, beat: 9, fault: BeatFault::Stall(Some(50)) }),
-            ("c2h stall 9 forever", Command::Beat { direction: Direction::C2h, beat: 9, fault: BeatFault::Stall(None) }),
+            (
+                "c2h stall 9 forever",
+                Command::Beat { direction: Direction::C2h, beat: 9, fault: BeatFault::Stall(None) },
+            ),
             ("c2h hold", Command::Hold),
             ("stalls 12", Command::Stalls(Some(12))),
             ("stalls off", Command::Stalls(None)),
@@ -208,7 +208,9 @@ mod tests {
 
     #[test]
     fn other_lines_are_refused_with_the_help() {
-        for line in ["", "explode", "h2c fail 0 EIO", "h2c fail 1 EPERM", "h2c hold", "h2c lose x", "kill kill", "c2h stall 1"] {
+        for line in
+            ["", "explode", "h2c fail 0 EIO", "h2c fail 1 EPERM", "h2c hold", "h2c lose x", "kill kill", "c2h stall 1"]
+        {
             let error = line.parse::<Command>().unwrap_err().to_string();
             assert!(error.contains(&format!("`{line}` is no command")) && error.contains("c2h hold"), "{error}");
         }

@@ -122,8 +122,7 @@ impl RawShell {
     pub fn read(&mut self, offset: u32) -> Result<(u32, CMoved), SimError> {
         let (mut value, mut moved) = (0, CMoved::default());
         // SAFETY: `value` and `moved` outlive the call.
-        let status =
-            unsafe { (self.functions.read)(self.board.as_ptr(), offset, &raw mut value, &raw mut moved) };
+        let status = unsafe { (self.functions.read)(self.board.as_ptr(), offset, &raw mut value, &raw mut moved) };
         self.check(status).map(|()| (value, moved))
     }
 

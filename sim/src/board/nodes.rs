@@ -22,8 +22,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Bytes of a request at most: what the kernel takes in one piece.
 const MOST_BYTES: u32 = 1 << 20;
-/// Size of every node: reads beyond a file's size never reach a file system.
+/// Size of every device node: reads beyond a file's size never reach a file system.
 const SIZE: u64 = 1 << 60;
+/// Size of the control file, which programs read as a whole into as much memory.
+const CONTROL_SIZE: u64 = 1 << 16;
 /// How long the kernel may keep attributes, which never change.
 const KEPT: Duration = Duration::from_secs(3600);
 
@@ -79,9 +81,14 @@ impl Nodes {
 
     fn attributes(&self, inode: INodeNo) -> FileAttr {
         let folder = inode == INodeNo::ROOT;
+        let size = match Node::of(inode) {
+            None => 0,
+            Some(Node::Control) => CONTROL_SIZE,
+            Some(_) => SIZE,
+        };
         FileAttr {
             ino: inode,
-            size: if folder { 0 } else { SIZE },
+            size,
             blocks: 0,
             atime: self.began,
             mtime: self.began,

@@ -150,9 +150,7 @@ impl Transport for SimTransport {
         self.board.submit(Request::Abort(fault::Direction::C2h));
         match self.ends.wait(deadline, |state| state.under_way == 0) {
             (_, true) => Ok(()),
-            (state, false) => {
-                Err(TransferError::Timeout { what: format!("aborting {} transfers", state.under_way) })
-            }
+            (state, false) => Err(TransferError::Timeout { what: format!("aborting {} transfers", state.under_way) }),
         }
     }
 

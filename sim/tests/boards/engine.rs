@@ -42,7 +42,8 @@ fn a_transfer_ends_where_the_host_says_whatever_the_frames_are() {
     let answers = [answer(0, 0, 3), answer(0, 1, 5)].concat();
     let sizes = [13, 64, 3, 120, answers.len() - 200];
     let got = std::thread::scope(|scope| {
-        let reader = scope.spawn(|| sizes.iter().map(|&bytes| receive(&board, bytes).unwrap()).collect::<Vec<_>>().concat());
+        let reader =
+            scope.spawn(|| sizes.iter().map(|&bytes| receive(&board, bytes).unwrap()).collect::<Vec<_>>().concat());
         for piece in frames.chunks(41 * BEAT_BYTES) {
             send(&board, piece).unwrap();
         }
@@ -114,7 +115,8 @@ fn beats_are_lost_doubled_and_inserted_on_the_way_to_the_host() {
 
 #[test]
 fn beats_lost_or_inserted_in_a_header_halt_the_device() {
-    for (line, bit) in [("h2c lose 2", error::HEADER), ("h2c extra 0", error::HEADER), ("h2c duplicate 3", error::CRC)] {
+    for (line, bit) in [("h2c lose 2", error::HEADER), ("h2c extra 0", error::HEADER), ("h2c duplicate 3", error::CRC)]
+    {
         let board = board(100);
         control(&board, line);
         let _ = send(&board, &request(0, 0, 4));
