@@ -1,5 +1,5 @@
 //! Whole boards: bundles with a register shell in Verilator, behind device nodes, driven by the driver.
-#![cfg(target_os = "linux")]
+#![cfg(all(feature = "fuse", target_os = "linux"))]
 
 mod support;
 

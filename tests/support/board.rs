@@ -106,6 +106,7 @@ impl Drop for Served {
 }
 
 /// Whether boards can be served here; says so if not.
+#[cfg(all(feature = "fuse", target_os = "linux"))]
 pub fn has_fuse() -> bool {
     match systole::sim::board::fuse::usable() {
         Ok(()) => true,

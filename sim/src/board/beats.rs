@@ -51,6 +51,11 @@ impl Beats {
         self.held.is_some()
     }
 
+    /// Whether the next beat is held for some cycles.
+    pub fn is_delayed(&self) -> bool {
+        matches!(self.held, Some(Some(_)))
+    }
+
     /// Lets time pass for a held beat.
     pub fn wait(&mut self, cycles: u64) {
         if let Some(Some(left)) = &mut self.held {

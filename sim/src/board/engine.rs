@@ -286,6 +286,7 @@ impl Engine {
         let sleep = match (self.has_work() && self.gone.is_none(), self.device.moves_by_itself()) {
             (true, true) if self.quiet < QUIET_SLICES => None,
             (true, false) if self.quiet == 0 => None,
+            (true, _) if self.h2c_beats.is_delayed() || self.c2h_beats.is_delayed() => Some(QUIET_SLEEP),
             (true, true) => Some(QUIET_SLEEP),
             _ => Some(LONGEST_SLEEP),
         };

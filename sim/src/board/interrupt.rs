@@ -3,6 +3,9 @@
 use super::queue::{BoardError, Done};
 use std::time::Instant;
 
+/// Watchers that are kept; the kernel does not say when one has given up.
+const MOST_WATCHING: usize = 16;
+
 /// Interrupts that nobody has fetched yet, as the XDMA driver counts them.
 #[derive(Default)]
 pub struct Interrupts {
@@ -54,14 +57,18 @@ impl Interrupts {
     /// Whether there are some; if not, `notify` is called at the next.
     pub fn poll(&mut self, notify: Box<dyn FnOnce() + Send>) -> bool {
         if self.pending == 0 {
+            if self.watching.len() == MOST_WATCHING {
+                self.watching.remove(0);
+            }
             self.watching.push(notify);
         }
         self.pending > 0
     }
 
-    /// Whether anybody waits.
+    /// Whether anybody waits. Who only watches is told, but keeps no board running: those who gave up
+    /// are not known.
     pub fn awaited(&self) -> bool {
-        !self.waiting.is_empty() || !self.watching.is_empty()
+        !self.waiting.is_empty()
     }
 
     /// Ends the waits whose deadline has passed.

@@ -27,7 +27,7 @@ fn manifest() -> Manifest {
 fn simulated() -> Arc<board::Board> {
     let hash = DesignHash::of(&manifest()).unwrap();
     let design = NullDesign { hash, beat_bytes: 8, in_bytes: 8, out_bytes: 8, max_samples: 64 };
-    let options = board::BoardOptions { transfer_timeout: Duration::from_millis(150) };
+    let options = board::BoardOptions { transfer_timeout: Duration::from_millis(500) };
     Arc::new(board::Board::start(Box::new(NullDevice::new(design)), options).unwrap())
 }
 
@@ -35,7 +35,7 @@ fn open(transport: Arc<dyn Transport>) -> Board {
     let options = BoardOptions {
         in_flight: 6,
         frame_bytes: FRAME_BYTES,
-        stall_timeout: Duration::from_millis(100),
+        stall_timeout: Duration::from_millis(300),
         quiesce_timeout: Duration::from_secs(3),
         ..BoardOptions::default()
     };
@@ -95,8 +95,8 @@ fn every_fault_is_survived<T>(mut connect: impl FnMut() -> (Arc<dyn Transport>, 
         let inputs = batch(seed as u64, SAMPLES);
         if ["lose", "extra", "duplicate"].iter().any(|what| line.contains(what)) {
             // Payloads have no checksum: beats too many or too few show in the next header, so
-            // there must be one. The first answer waits until the window is full.
-            simulated.control("c2h stall 0 3".parse().unwrap()).unwrap();
+            // there must be one. The first answer waits until the window of six frames is full.
+            simulated.control("c2h stall 0 156".parse().unwrap()).unwrap();
         }
         simulated.control(line.parse().unwrap()).unwrap();
         let begin = Instant::now();
