@@ -53,6 +53,8 @@ pub struct NullDevice {
     words: Vec<u32>,
     sequence: u32,
     answers: u64,
+    bytes_in: u64,
+    bytes_out: u64,
     uncounted: u32,
     cycles: u64,
     header: Vec<u8>,
@@ -69,11 +71,14 @@ pub struct NullDevice {
 impl NullDevice {
     /// A null device that pretends to be `design`.
     pub fn new(design: NullDesign) -> NullDevice {
+        let design = NullDesign { beat_bytes: design.beat_bytes.max(1), in_bytes: design.in_bytes.max(1), ..design };
         let mut device = NullDevice {
             design,
             words: vec![0; registers::SPACE_BYTES as usize / 4],
             sequence: 0,
             answers: 0,
+            bytes_in: 0,
+            bytes_out: 0,
             uncounted: 0,
             cycles: 0,
             header: Vec::with_capacity(HEADER_BYTES),
@@ -275,7 +280,13 @@ impl Device for NullDevice {
                 self.raise(irq::DONE.mask());
             }
             if ctrl::LATCH_COUNTERS.is_set(value) {
-                for (register, count) in [(registers::CYCLES, self.cycles), (registers::FRAMES, self.answers)] {
+                let beat = u64::from(self.design.beat_bytes);
+                for (register, count) in [
+                    (registers::CYCLES, self.cycles),
+                    (registers::FRAMES, self.answers),
+                    (registers::BEATS_IN, self.bytes_in / beat),
+                    (registers::BEATS_OUT, self.bytes_out / beat),
+                ] {
                     self.set(register.word(0), count as u32);
                     self.set(register.word(1), (count >> 32) as u32);
                 }
@@ -294,6 +305,8 @@ impl Device for NullDevice {
             };
         }
         (moved.given, moved.ended) = self.give(output);
+        self.bytes_in += moved.taken as u64;
+        self.bytes_out += moved.given as u64;
         let beats = moved.taken.max(moved.given) / self.beat_bytes();
         moved.cycles = beats as u64 + 1;
         self.cycles += moved.cycles;
