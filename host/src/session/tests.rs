@@ -48,6 +48,7 @@ fn manifest() -> Manifest {
         structure_hash: String::new(),
         parameter_hash: String::new(),
         register_map: None,
+        shell: None,
         devices: vec![Device { name: "device0".into(), top: "top".into() }],
         tensors: vec![tensor("x", &[5], int8, Range::new(-100, 100)), tensor("y", &[3], uint4, Range::new(0, 15))],
         streams: vec![stream(StreamKind::Input, "x", int8, 2, 5), stream(StreamKind::Output, "y", uint4, 2, 3)],
