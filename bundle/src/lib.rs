@@ -15,7 +15,9 @@ pub mod manifest;
 pub mod registers;
 pub mod stream;
 
-pub use array::{Array, ArrayError};
+pub use array::Array;
+#[cfg(feature = "npz")]
+pub use array::ArrayError;
 pub use design_hash::DesignHash;
 pub use manifest::{BundleError, Manifest};
 pub use stream::{Stream, StreamKind};
