@@ -73,6 +73,13 @@ impl Served {
         format!("xdma:{}", self.folder.path().join("xdma0").display())
     }
 
+    /// Transfers to the board so far, as its control file tells.
+    pub fn transfers(&self) -> u64 {
+        let state = std::fs::read_to_string(self.folder.path().join("control")).unwrap();
+        let line = state.lines().find(|line| line.starts_with("h2c transfers")).unwrap();
+        line.split(' ').nth(2).unwrap().parse().unwrap()
+    }
+
     /// Sends it a signal, by name.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();

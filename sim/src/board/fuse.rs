@@ -1,4 +1,4 @@
-//! A board behind device nodes: mounting and unmounting the file system of [`super::nodes`].
+//! A board behind device nodes: mounting and unmounting them.
 
 use super::engine::Board;
 use super::nodes::Nodes;

@@ -30,8 +30,8 @@ mod transport;
 
 pub use device::{Device, Moved};
 pub use engine::{Board, BoardOptions, Request};
-pub use fault::{Command, Direction};
+pub use fault::{BeatFault, Command, Direction, NoCommand};
 pub use null::{NullDesign, NullDevice};
-pub use queue::BoardError;
+pub use queue::{BoardError, Done};
 pub use shell::ShellDevice;
 pub use transport::SimTransport;

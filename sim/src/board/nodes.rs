@@ -1,9 +1,10 @@
 //! The device nodes of the XDMA driver as a file system.
 //!
-//! A mounted folder holds `xdma0_user` (registers: one aligned word a pread or pwrite),
-//! `xdma0_h2c_0` and `xdma0_c2h_0` (the streams; offsets mean nothing, O_TRUNC on the second ends
-//! reads at TLAST), `xdma0_events_0` (a read waits for interrupts and gives their number; poll
-//! works), `xdma0_reset` (writing `1` resets the function, as sysfs has it for real devices) and `control` (writing takes [`Command`]s, a line each; reading shows the board's state and the commands).
+//! A folder holds `xdma0_user` (registers: one aligned word a pread or pwrite), `xdma0_h2c_0` and
+//! `xdma0_c2h_0` (the streams; offsets mean nothing, O_TRUNC on the second ends reads at TLAST),
+//! `xdma0_events_0` (a read waits for interrupts and gives their number; poll works), `xdma0_reset`
+//! (writing `1` resets the function, as sysfs has it for real devices) and `control` (writing
+//! takes [`Command`]s, a line each; reading shows the board's state and the commands).
 //!
 //! What differs from the real nodes: requests come in pieces of 1 MiB, each with a TLAST of its
 //! own; `mmap` of the registers fails; a signal does not abort a transfer.
