@@ -69,9 +69,7 @@ pub fn build(
 /// The first 128 bits of a hash, as registers hold them.
 fn words(hash: &blake3::Hash) -> [u32; 4] {
     let bytes = hash.as_bytes();
-    std::array::from_fn(|word| {
-        (0..4).rev().fold(0, |value, byte| value << 8 | u32::from(bytes[4 * word + byte]))
-    })
+    std::array::from_fn(|word| (0..4).rev().fold(0, |value, byte| value << 8 | u32::from(bytes[4 * word + byte])))
 }
 
 /// The design as a top module.

@@ -80,8 +80,16 @@ fn design_name(file: &str, model: &str) -> String {
     let name = identifier(&name);
     let is_block = |prefix: &&str| name.starts_with(prefix);
     let blocks = [
-        "accumulators_", "axi_lite_port", "crc32_step_", "fifo_", "fold_control_", "layer", "mac_hop_", "regroup_",
-        "result_buffer_", "shell_",
+        "accumulators_",
+        "axi_lite_port",
+        "crc32_step_",
+        "fifo_",
+        "fold_control_",
+        "layer",
+        "mac_hop_",
+        "regroup_",
+        "result_buffer_",
+        "shell_",
     ];
     match blocks.iter().any(is_block) {
         true => format!("design_{name}"),

@@ -115,10 +115,8 @@ impl ShellSpec {
         };
         let parts = field::FIELDS.iter().rev().map(|&place| {
             let width = place.bytes as u32 * 8;
-            variable(place).map_or_else(
-                || fixed.slice(place.offset as u32 * 8, width),
-                |signal| signal.expr().extend(width),
-            )
+            variable(place)
+                .map_or_else(|| fixed.slice(place.offset as u32 * 8, width), |signal| signal.expr().extend(width))
         });
         Expr::concat(&parts.collect::<Vec<_>>())
     }

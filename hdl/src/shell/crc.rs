@@ -59,8 +59,15 @@ mod tests {
 
     #[test]
     fn steps_over_a_header_give_its_checksum_and_over_the_checksum_the_residue() {
-        let header =
-            FrameHeader { answer: false, epoch: 0xdead_beef, sequence: 77, samples: 3, length: 960, ..FrameHeader::default() }.encode();
+        let header = FrameHeader {
+            answer: false,
+            epoch: 0xdead_beef,
+            sequence: 77,
+            samples: 3,
+            length: 960,
+            ..FrameHeader::default()
+        }
+        .encode();
         for width in super::super::BEAT_BYTES {
             let mut hardware = Evaluator::new(&step(width).unwrap());
             let mut run = |bytes: &[u8]| {

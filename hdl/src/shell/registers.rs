@@ -65,7 +65,13 @@ impl ShellSpec {
         let mut m = ModuleBuilder::new(self.part("registers"));
         m.comment(format!("Register bank of the shell around `{}`, version {}:", self.design, registers::ABI_VERSION));
         for register in REGISTERS {
-            m.comment(format!("  {:02x} {:<15} {:<3} {}", register.offset, register.name, register.access.code(), register.meaning));
+            m.comment(format!(
+                "  {:02x} {:<15} {:<3} {}",
+                register.offset,
+                register.name,
+                register.access.code(),
+                register.meaning
+            ));
         }
         let mut bank = Bank::new(&mut m)?;
         for register in REGISTERS {

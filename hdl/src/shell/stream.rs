@@ -119,12 +119,10 @@ impl ShellSpec {
         let results = Wires::new(&mut m, "results", self.beat_bits());
         self.fifo(&mut m, "result_buffer", PAYLOAD_DEPTH, packed, results)?;
         let answer = Wires::new(&mut m, "answer", self.beat_bits() + 1);
-        let (answer_data, answer_last) =
-            (m.wire("answer_beat", uint(self.beat_bits())), m.wire("answer_last", bit()));
+        let (answer_data, answer_last) = (m.wire("answer_beat", uint(self.beat_bits())), m.wire("answer_last", bit()));
         m.assign(answer.data, Expr::concat(&[answer_last, answer_data]));
-        let number = |name: &str, low: u32, bits: u32, m: &mut ModuleBuilder| {
-            m.let_(name, account.data.expr().slice(low, bits))
-        };
+        let number =
+            |name: &str, low: u32, bits: u32, m: &mut ModuleBuilder| m.let_(name, account.data.expr().slice(low, bits));
         let oldest_samples = number("oldest_samples", 0, samples_bits, &mut m);
         let oldest_sequence = number("oldest_sequence", samples_bits, 32, &mut m);
         let oldest_epoch = number("oldest_epoch", samples_bits + 32, 32, &mut m);
@@ -169,14 +167,7 @@ impl ShellSpec {
         Ok(m.build()?)
     }
 
-    fn fifo(
-        &self,
-        m: &mut ModuleBuilder,
-        name: &str,
-        depth: usize,
-        from: Wires,
-        to: Wires,
-    ) -> Result<(), ShellError> {
+    fn fifo(&self, m: &mut ModuleBuilder, name: &str, depth: usize, from: Wires, to: Wires) -> Result<(), ShellError> {
         let fifo = FifoSpec { depth, width: u64::from(from.data.ty().width), credited: false };
         connect(m, name, &fifo.module(&self.cells)?, from, to);
         Ok(())

@@ -36,11 +36,21 @@ impl ShellSpec {
         let shown: HashMap<String, Signal> =
             shown().into_iter().map(|(name, bits)| (name.clone(), m.wire(name, uint(bits)))).collect();
         self.register_bank(&mut m, &controls, &shown)?;
-        let [resetting, reset_done, reset_finished, halted, inside, moved, allowed, begin, raised, expired, overflow] = [
-            "resetting", "reset_done", "reset_finished", "halted", "occupied", "moved", "allowed", "begin_answer",
-            "raised", "expired", "overflow",
-        ]
-        .map(|name| m.wire(name, bit()));
+        let [resetting, reset_done, reset_finished, halted, inside, moved, allowed, begin, raised, expired, overflow] =
+            [
+                "resetting",
+                "reset_done",
+                "reset_finished",
+                "halted",
+                "occupied",
+                "moved",
+                "allowed",
+                "begin_answer",
+                "raised",
+                "expired",
+                "overflow",
+            ]
+            .map(|name| m.wire(name, bit()));
 
         m.instance(
             "soft_reset_control",
@@ -178,9 +188,9 @@ impl ShellSpec {
             (status::OUT_STALL, stall_out.expr()),
         ];
         let zero = Expr::zero(shown["status"].ty());
-        let value = bits.into_iter().fold(zero.clone(), |word, (field, bit)| {
-            word | bit.extend(zero.ty().width).shl_const(field.low)
-        });
+        let value = bits
+            .into_iter()
+            .fold(zero.clone(), |word, (field, bit)| word | bit.extend(zero.ty().width).shl_const(field.low));
         m.assign(shown["status"], value);
         Ok(m.build()?)
     }

@@ -241,14 +241,7 @@ impl Bench {
     /// The right header of a request.
     pub fn request(&self, epoch: u32, sequence: u32, samples: usize) -> FrameHeader {
         let length = (samples * self.shape.spec().in_bytes()) as u32;
-        FrameHeader {
-            epoch,
-            sequence,
-            samples: samples as u32,
-            length,
-            design: HASH.word(),
-            ..FrameHeader::default()
-        }
+        FrameHeader { epoch, sequence, samples: samples as u32, length, design: HASH.word(), ..FrameHeader::default() }
     }
 
     /// Queues bytes, a whole number of beats.

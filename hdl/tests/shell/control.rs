@@ -17,9 +17,7 @@ fn every_word_of_the_map_reads_as_defined_after_reset_and_all_others_read_0() {
                     (Reset::Value(value), _) => value,
                     (_, registers::STRUCTURE_HASH) => HASH.structure[(offset - register.offset) as usize / 4],
                     (_, registers::PARAMETER_HASH) => HASH.parameter[(offset - register.offset) as usize / 4],
-                    (_, registers::CAPS) => {
-                        1 | caps::CREDIT.mask() | caps::HEADER_CRC.mask() | caps::INTERRUPT.mask()
-                    }
+                    (_, registers::CAPS) => 1 | caps::CREDIT.mask() | caps::HEADER_CRC.mask() | caps::INTERRUPT.mask(),
                     (_, registers::BEAT_BYTES) => shape.beat_bytes as u32,
                     (_, registers::IN_BYTES) => spec.in_bytes() as u32,
                     (_, registers::OUT_BYTES) => spec.out_bytes() as u32,
