@@ -152,15 +152,15 @@ impl ShellSpec {
             ("samples_differ", error::HEADER, samples.is_zero() | too_many),
             ("sequence_differs", error::SEQUENCE, word(header, field::SEQUENCE).ne(context.sequence)),
         ];
-        let mut faults = Faults { bits: vec![constant(false); ERROR_BITS as usize], any: constant(false) };
+        let mut faults = Faults { bits: vec![constant(false); ERROR_BITS as usize], any: constant(false), count: 0 };
         for (name, field, condition) in conditions {
             // The product that the length is compared with is a register itself.
             if field == error::SEQUENCE {
                 let wrong = m.let_("length_differs", wrong_length.clone());
-                faults.or_else(error::LENGTH, wrong);
+                faults.or_else(m, error::LENGTH, wrong);
             }
             let wrong = m.registered(name, condition);
-            faults.or_else(field, wrong);
+            faults.or_else(m, field, wrong);
         }
         faults
     }
@@ -217,17 +217,20 @@ struct Context {
 /// Bits of ERROR, of which the first fault sets one.
 struct Faults {
     bits: Vec<Expr>,
+    /// Any of those added so far.
     any: Expr,
+    count: usize,
 }
 
 impl Faults {
     /// Adds a fault that counts only where none before it holds.
-    fn or_else(&mut self, field: Field, wrong: Signal) {
+    fn or_else(&mut self, m: &mut ModuleBuilder, field: Field, wrong: Signal) {
         let first = !&self.any & wrong;
         if let Some(bit) = self.bits.get_mut(field.low as usize) {
             *bit = &*bit | first;
         }
-        self.any = &self.any | wrong;
+        self.count += 1;
+        self.any = m.let_(format!("wrong_in_first_{}", self.count), &self.any | wrong).expr();
     }
 }
 
