@@ -1,6 +1,6 @@
 //! A board behind device nodes: mounting and unmounting them.
 
-use super::engine::Board;
+use super::handle::Board;
 use super::nodes::Nodes;
 use crate::error::SimError;
 use fuser::{BackgroundSession, Session};

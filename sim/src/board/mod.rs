@@ -20,7 +20,9 @@ mod fault;
 mod ffi;
 #[cfg(all(feature = "fuse", target_os = "linux"))]
 pub mod fuse;
+mod handle;
 mod interrupt;
+mod moving;
 #[cfg(all(feature = "fuse", target_os = "linux"))]
 mod nodes;
 mod null;
@@ -29,8 +31,8 @@ mod shell;
 mod transport;
 
 pub use device::{Device, Moved};
-pub use engine::{Board, BoardOptions, Request};
 pub use fault::{BeatFault, Command, Direction, NoCommand};
+pub use handle::{Board, BoardOptions, Request};
 pub use null::{NullDesign, NullDevice};
 pub use queue::{BoardError, Done};
 pub use shell::ShellDevice;

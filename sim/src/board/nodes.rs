@@ -9,8 +9,8 @@
 //! What differs from the real nodes: requests come in pieces of 1 MiB, each with a TLAST of its
 //! own; `mmap` of the registers fails; a signal does not abort a transfer.
 
-use super::engine::{Board, Request};
 use super::fault::{Command, HELP};
+use super::handle::{Board, Request};
 use super::queue::{BoardError, Done};
 use fuser::{
     Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo, InitFlags,

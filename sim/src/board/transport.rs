@@ -1,7 +1,7 @@
 //! The driver's way to a board in the same process.
 
-use super::engine::{Board, Request};
 use super::fault;
+use super::handle::{Board, Request};
 use super::queue::BoardError;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
