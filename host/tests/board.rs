@@ -9,7 +9,7 @@ use std::thread::Thread;
 use std::time::Duration;
 use support::loopback::{Behaviour, Loopback};
 use support::manifest::manifest;
-use support::{alone, batch, driver_threads, open, options, PATIENCE};
+use support::{batch, open, options, PATIENCE};
 use systole_host::board::{Request, RequestError};
 use systole_host::{Accelerator, Board, BoardError, Boards, InferError, StreamOptions};
 
@@ -170,20 +170,4 @@ fn several_boards_share_the_frames() {
     assert_eq!(sent.iter().sum::<u64>(), 60);
     assert!(sent.iter().all(|&count| count >= 10), "{sent:?}");
     assert!(Boards::new(vec![]).is_err());
-}
-
-#[test]
-fn closing_a_board_ends_what_is_under_way_and_frees_threads_and_buffers() {
-    let _alone = alone();
-    let before = driver_threads();
-    let (board, transport) = open(Behaviour { transfer_time: Duration::from_millis(20), ..Behaviour::default() });
-    let (inputs, _) = batch(1, 160);
-    let pending = board.begin(&inputs, PATIENCE).unwrap();
-    drop(board);
-    match pending.wait().unwrap_err() {
-        InferError::Request { source: RequestError::Closed, .. } => (),
-        error => panic!("{error}"),
-    }
-    assert_eq!(transport.live_buffers(), 0);
-    assert_eq!(driver_threads(), before);
 }

@@ -94,6 +94,18 @@ pub enum Fault {
         /// Of its header.
         sequence: u32,
     },
+    /// The board has more beats than were sent to it, or holds some back, with all frames answered.
+    #[error(
+        "all frames are answered, and the board has taken {found} beats where {wanted} were sent (STATUS {state:#x})"
+    )]
+    Surplus {
+        /// The shell's counter of input beats.
+        found: u64,
+        /// What it should read.
+        wanted: u64,
+        /// The register STATUS.
+        state: u32,
+    },
     /// Nothing moved.
     #[error("no beat moved for {0:?} with frames on the board")]
     Stall(Duration),

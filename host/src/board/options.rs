@@ -23,9 +23,10 @@ pub struct BoardOptions {
     pub retries: u32,
     /// Cycles without a beat after which the shell's watchdog halts it; 0 for never.
     pub watchdog_cycles: u32,
-    /// Whether an answer is held back until the header behind it, where one is due, was found in
-    /// place. A header has a checksum and a payload has none: bytes lost from or added to one answer
-    /// show in the next header.
+    /// Whether an answer is held back until it is confirmed. A header has a checksum and a payload has
+    /// none: beats lost or added in one frame show in the next header, and where none is due, in the
+    /// shell's count of beats and in what still waits at its streams. (Beats added to the last answer
+    /// behind the shell show nowhere.)
     pub confirm: bool,
 }
 

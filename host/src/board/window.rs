@@ -27,7 +27,7 @@ pub struct Window {
     pub pending: VecDeque<Job>,
     /// On the board, in order of their sequence.
     pub in_flight: VecDeque<Job>,
-    /// Answered, but the header behind the answer is not there yet.
+    /// Answered, but neither the header behind the answer nor the shell has confirmed it yet.
     pub held: Option<(Job, Vec<u8>)>,
     /// Number of the reset since which sequences count.
     pub epoch: u32,
@@ -45,9 +45,21 @@ pub struct Window {
     pub from_board: Vec<DmaBuffer>,
     /// Credits that the board has and no posted buffer backs.
     pub spare_credit: u32,
+    /// What the shell's counter of input beats must read once all frames of this epoch are taken.
+    pub beats_in: u64,
     pub statistics: Statistics,
     /// When the first request came.
     pub begun: Option<Instant>,
+}
+
+/// What a board's state is when an epoch begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    pub epoch: u32,
+    /// Credits that are left.
+    pub spare_credit: u32,
+    /// The shell's counter of input beats.
+    pub beats_in: u64,
 }
 
 /// What an answer was.
@@ -74,6 +86,7 @@ impl Window {
             to_board: Vec::new(),
             from_board: Vec::new(),
             spare_credit: 0,
+            beats_in: 0,
             statistics: Statistics::default(),
             begun: None,
         }
@@ -87,7 +100,11 @@ impl Window {
 
     /// Whether the board's thread has nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_empty() && self.transfers == 0 && self.fault.is_none()
+        self.pending.is_empty()
+            && self.in_flight.is_empty()
+            && self.held.is_none()
+            && self.transfers == 0
+            && self.fault.is_none()
     }
 
     /// Takes down why the stream is broken; the first reason counts.
@@ -182,16 +199,30 @@ impl Window {
         let beats = unpadded(&bytes[HEADER_BYTES..], geometry.out_bytes as usize, wire_bytes)?;
         self.barren = 0;
         self.statistics.bytes_received += length;
+        self.confirm(verdicts);
+        self.held = self.in_flight.pop_front().map(|job| (job, beats));
+        if !confirm {
+            self.confirm(verdicts);
+        }
+        Ok(Answer::Taken)
+    }
+
+    /// Whether an answer is held and no header will come that could confirm it.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.held.is_some() && self.in_flight.is_empty() && self.pending.is_empty() && self.fault.is_none()
+    }
+
+    /// Hands out the answer that was held.
+    pub fn confirm(&mut self, verdicts: &mut Vec<Verdict>) {
         if let Some((job, beats)) = self.held.take() {
             self.finish(job, beats, verdicts);
         }
-        if let Some(job) = self.in_flight.pop_front() {
-            match confirm && !self.in_flight.is_empty() {
-                true => self.held = Some((job, beats)),
-                false => self.finish(job, beats, verdicts),
-            }
-        }
-        Ok(Answer::Taken)
+    }
+
+    /// A new epoch begins.
+    pub fn start(&mut self, start: Start) {
+        (self.epoch, self.spare_credit, self.beats_in) = (start.epoch, start.spare_credit, start.beats_in);
+        self.next_sequence = 0;
     }
 
     fn finish(&mut self, mut job: Job, beats: Vec<u8>, verdicts: &mut Vec<Verdict>) {

@@ -173,11 +173,12 @@ impl Shell {
 
     /// Takes bytes from the host.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.counters[2] += (bytes.len() / BEAT) as u64;
         self.inbox.extend(bytes);
         self.work();
     }
 
-    /// Bytes that a frame is known to lack.
+    /// Whether a frame has begun and lacks beats.
     pub fn waits_for_input(&self) -> bool {
         !self.halted && !self.inbox.is_empty()
     }
@@ -229,7 +230,6 @@ impl Shell {
             frame.extend([0; 5]);
         }
         self.counters[1] += 1;
-        self.counters[2] += ((HEADER_BYTES + payload.len()) / BEAT) as u64;
         self.counters[3] += (frame.len() / BEAT) as u64;
         (self.tamper)(self.answers, &mut frame);
         self.answers += 1;
