@@ -107,7 +107,7 @@ fn a_board_process_killed_in_mid_batch_costs_no_request() {
     let boards = [first.name(), second.name()];
     let got = std::thread::scope(|scope| {
         let running = scope.spawn(|| run(folder.path(), &bundle, &inputs, 16, &boards));
-        while first.transfers() < 5 {
+        while first.transfers() < 5 && !running.is_finished() {
             std::thread::sleep(Duration::from_millis(2));
         }
         first.signal("KILL");

@@ -58,7 +58,7 @@ impl Interrupts {
     pub fn poll(&mut self, notify: Box<dyn FnOnce() + Send>) -> bool {
         if self.pending == 0 {
             if self.watching.len() == MOST_WATCHING {
-                self.watching.remove(0);
+                drop(self.watching.remove(0));
             }
             self.watching.push(notify);
         }
