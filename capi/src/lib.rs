@@ -5,6 +5,7 @@
 //! [`systole_last_error`]. Functions may be called from several threads at once, except that a handle
 //! must not be used while it is closed.
 #![allow(unsafe_code)] // A C caller hands over raw pointers.
+#![allow(non_camel_case_types)] // Types have the names that C programs use.
 
 mod boards;
 mod elements;

@@ -55,14 +55,3 @@ pub fn refreshed(document: &str) -> Option<String> {
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{BEGIN}\n\n{}\n{END}{after}", render()))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_tables_in_the_document_are_those_of_the_definitions() {
-        let document = include_str!("../../docs/board.md");
-        assert_eq!(refreshed(document).as_deref(), Some(document), "run `cargo xtask header`");
-    }
-}

@@ -1,4 +1,4 @@
-//! Project commands: `cargo xtask demo | test [--full] | setup | fuzz [MODEL...]`.
+//! Project commands: `cargo xtask demo | test [--full] | setup | fuzz [MODEL...] | header`.
 //!
 //! They need git and Rust only; what else is missing they install through the system's package
 //! manager, and say so.
@@ -6,6 +6,7 @@
 mod builds;
 mod demo;
 mod fuzz;
+mod header;
 mod setup;
 mod step;
 mod tally;
@@ -17,7 +18,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   demo             compile the digits network, verify it bit-exactly, run its test split
   test [--full]    every test; --full adds stall seeds on the autoencoder
   setup            install Verilator and a C++ compiler if they are missing
-  fuzz [MODEL...]  the full set of damaged model files against the compiler";
+  fuzz [MODEL...]  the full set of damaged model files against the compiler
+  header           include/systole.h and the tables of docs/board.md from their definitions";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ["test", "--full"] => test::run(true),
         ["setup"] => setup::run(),
         ["fuzz", models @ ..] => fuzz::run(models),
+        ["header"] => header::run(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
