@@ -91,7 +91,7 @@ int32_t systole_input(const systole_boards *boards, systole_tensor *tensor);
 /* Describes the network's output. */
 int32_t systole_output(const systole_boards *boards, systole_tensor *tensor);
 
-/* Computes a batch and waits for it. Lengths are in bytes and must be those of samples samples. */
+/* Computes a batch and waits for it. Both lengths are in bytes and fit the number of samples. */
 int32_t systole_infer(const systole_boards *boards, const void *input, size_t input_bytes, void *output, size_t output_bytes, size_t samples, uint32_t timeout_ms);
 
 /* Sends a batch off and returns; input is free again afterwards. Several may be under way. */
@@ -130,10 +130,10 @@ int32_t systole_read_statistics(const systole_boards *boards, systole_statistics
 
 /* what the shell can do; ro */
 #define SYSTOLE_REG_CAPS 0x28u
-#define SYSTOLE_CAPS_CHANNELS 0xfu /* stream channels each way */
-#define SYSTOLE_CAPS_CREDIT 0x100u /* answers can be limited by credit */
-#define SYSTOLE_CAPS_HEADER_CRC 0x200u /* the header CRC is checked and made */
-#define SYSTOLE_CAPS_INTERRUPT 0x400u /* there is an interrupt line */
+#define SYSTOLE_REG_CAPS_CHANNELS 0xfu /* stream channels each way */
+#define SYSTOLE_REG_CAPS_CREDIT 0x100u /* answers can be limited by credit */
+#define SYSTOLE_REG_CAPS_HEADER_CRC 0x200u /* the header CRC is checked and made */
+#define SYSTOLE_REG_CAPS_INTERRUPT 0x400u /* there is an interrupt line */
 
 /* bytes of a beat, both ways; ro */
 #define SYSTOLE_REG_BEAT_BYTES 0x2cu
@@ -152,33 +152,33 @@ int32_t systole_read_statistics(const systole_boards *boards, systole_statistics
 
 /* what the shell shall do; rw */
 #define SYSTOLE_REG_CTRL 0x40u
-#define SYSTOLE_CTRL_ENABLE 0x1u /* take frames */
-#define SYSTOLE_CTRL_DRAIN 0x2u /* take no new frame, finish those inside */
-#define SYSTOLE_CTRL_SOFT_RESET 0x4u /* reset core, parser and builder; clears itself */
-#define SYSTOLE_CTRL_LATCH_COUNTERS 0x8u /* copy the running counters to 80 and up; clears itself */
-#define SYSTOLE_CTRL_CREDIT 0x10u /* an answer leaves only against a credit */
+#define SYSTOLE_REG_CTRL_ENABLE 0x1u /* take frames */
+#define SYSTOLE_REG_CTRL_DRAIN 0x2u /* take no new frame, finish those inside */
+#define SYSTOLE_REG_CTRL_SOFT_RESET 0x4u /* reset core, parser and builder; clears itself */
+#define SYSTOLE_REG_CTRL_LATCH_COUNTERS 0x8u /* copy the running counters to 80 and up; clears itself */
+#define SYSTOLE_REG_CTRL_CREDIT 0x10u /* an answer leaves only against a credit */
 
 /* what the shell does; ro */
 #define SYSTOLE_REG_STATUS 0x44u
-#define SYSTOLE_STATUS_IDLE 0x1u /* no frame inside */
-#define SYSTOLE_STATUS_RUN 0x2u /* frames are taken */
-#define SYSTOLE_STATUS_DRAINING 0x4u /* DRAIN is set and a frame is inside */
-#define SYSTOLE_STATUS_HALTED 0x8u /* stopped by an error until SOFT_RESET */
-#define SYSTOLE_STATUS_RESET_DONE 0x10u /* the last soft reset is complete */
-#define SYSTOLE_STATUS_IN_STALL 0x20u /* a beat waits at the input and is not taken */
-#define SYSTOLE_STATUS_OUT_STALL 0x40u /* a beat waits at the output and is not taken */
+#define SYSTOLE_REG_STATUS_IDLE 0x1u /* no frame inside */
+#define SYSTOLE_REG_STATUS_RUN 0x2u /* frames are taken */
+#define SYSTOLE_REG_STATUS_DRAINING 0x4u /* DRAIN is set and a frame is inside */
+#define SYSTOLE_REG_STATUS_HALTED 0x8u /* stopped by an error until SOFT_RESET */
+#define SYSTOLE_REG_STATUS_RESET_DONE 0x10u /* the last soft reset is complete */
+#define SYSTOLE_REG_STATUS_IN_STALL 0x20u /* a beat waits at the input and is not taken */
+#define SYSTOLE_REG_STATUS_OUT_STALL 0x40u /* a beat waits at the output and is not taken */
 
 /* what went wrong; w1c */
 #define SYSTOLE_REG_ERROR 0x48u
-#define SYSTOLE_ERROR_HEADER 0x1u /* a header's magic, version or number of samples */
-#define SYSTOLE_ERROR_HASH 0x2u /* a header's design hash */
-#define SYSTOLE_ERROR_EPOCH 0x4u /* a header's epoch is not EPOCH */
-#define SYSTOLE_ERROR_LENGTH 0x8u /* a header's payload length is not samples x IN_BYTES */
-#define SYSTOLE_ERROR_SEQUENCE 0x10u /* a header's sequence is not the next one */
-#define SYSTOLE_ERROR_TKEEP_HOLE 0x20u /* an input beat with bytes missing */
-#define SYSTOLE_ERROR_CRC 0x40u /* a header's CRC */
-#define SYSTOLE_ERROR_OVERFLOW 0x80u /* more frames inside than FIFO_DEPTH */
-#define SYSTOLE_ERROR_WATCHDOG 0x100u /* work inside and no beat moved for WATCHDOG_CYCLES */
+#define SYSTOLE_REG_ERROR_HEADER 0x1u /* a header's magic, version or number of samples */
+#define SYSTOLE_REG_ERROR_HASH 0x2u /* a header's design hash */
+#define SYSTOLE_REG_ERROR_EPOCH 0x4u /* a header's epoch is not EPOCH */
+#define SYSTOLE_REG_ERROR_LENGTH 0x8u /* a header's payload length is not samples x IN_BYTES */
+#define SYSTOLE_REG_ERROR_SEQUENCE 0x10u /* a header's sequence is not the next one */
+#define SYSTOLE_REG_ERROR_TKEEP_HOLE 0x20u /* an input beat with bytes missing */
+#define SYSTOLE_REG_ERROR_CRC 0x40u /* a header's CRC */
+#define SYSTOLE_REG_ERROR_OVERFLOW 0x80u /* more frames inside than FIFO_DEPTH */
+#define SYSTOLE_REG_ERROR_WATCHDOG 0x100u /* work inside and no beat moved for WATCHDOG_CYCLES */
 
 /* sequence of the frame at the first error; ro */
 #define SYSTOLE_REG_FIRST_ERROR_SEQ 0x4cu
@@ -194,15 +194,15 @@ int32_t systole_read_statistics(const systole_boards *boards, systole_statistics
 
 /* interrupts that are pending; w1c */
 #define SYSTOLE_REG_IRQ_STATUS 0x5cu
-#define SYSTOLE_IRQ_STATUS_ANSWER 0x1u /* IRQ_COALESCE answers have left */
-#define SYSTOLE_IRQ_STATUS_ERROR 0x2u /* an ERROR bit was set */
-#define SYSTOLE_IRQ_STATUS_DONE 0x4u /* drained, or a soft reset is complete */
+#define SYSTOLE_REG_IRQ_STATUS_ANSWER 0x1u /* IRQ_COALESCE answers have left */
+#define SYSTOLE_REG_IRQ_STATUS_ERROR 0x2u /* an ERROR bit was set */
+#define SYSTOLE_REG_IRQ_STATUS_DONE 0x4u /* drained, or a soft reset is complete */
 
 /* interrupts that raise the line; rw */
 #define SYSTOLE_REG_IRQ_MASK 0x60u
-#define SYSTOLE_IRQ_MASK_ANSWER 0x1u /* IRQ_COALESCE answers have left */
-#define SYSTOLE_IRQ_MASK_ERROR 0x2u /* an ERROR bit was set */
-#define SYSTOLE_IRQ_MASK_DONE 0x4u /* drained, or a soft reset is complete */
+#define SYSTOLE_REG_IRQ_MASK_ANSWER 0x1u /* IRQ_COALESCE answers have left */
+#define SYSTOLE_REG_IRQ_MASK_ERROR 0x2u /* an ERROR bit was set */
+#define SYSTOLE_REG_IRQ_MASK_DONE 0x4u /* drained, or a soft reset is complete */
 
 /* answers until IRQ_STATUS.ANSWER is set; rw */
 #define SYSTOLE_REG_IRQ_COALESCE 0x64u

@@ -157,7 +157,7 @@ pub unsafe extern "C" fn systole_output(boards: *const systole_boards, tensor: *
     })
 }
 
-/// Computes a batch and waits for it. Lengths are in bytes and must be those of `samples` samples.
+/// Computes a batch and waits for it. Both lengths are in bytes and fit the number of samples.
 ///
 /// # Safety
 /// `boards` comes from systole_open; `input` has `input_bytes` bytes and `output` takes `output_bytes`.

@@ -10,15 +10,11 @@ use support::manifest::manifest;
 use support::nodes::NodesBoard;
 use systole_bundle::Array;
 
-/// `target/release`, where this program's library lies.
-fn libraries() -> PathBuf {
-    std::env::current_exe().unwrap().parent().and_then(Path::parent).unwrap().into()
-}
-
 fn compile(folder: &Path) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let program = folder.join("stream");
-    let library = libraries().join("libsystole_c.a");
+    // Cargo puts what a test program depends on beside it.
+    let library = std::env::current_exe().unwrap().with_file_name("libsystole_c.a");
     let mut command = Command::new("cc");
     command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-O1", "-o"]).arg(&program);
     command.arg(root.join("examples/c/stream.c")).arg("-I").arg(root.join("include")).arg(library);

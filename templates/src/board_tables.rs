@@ -28,7 +28,8 @@ pub fn render() -> String {
             Reset::Value(value) => value.to_string(),
             Reset::Design => "design".into(),
         };
-        row(&[&offset, register.name, register.access.code(), &reset, register.meaning]);
+        let meaning = register.meaning.replace('|', "\\|");
+        row(&[&offset, register.name, register.access.code(), &reset, &meaning]);
         for field in register.fields {
             let bits = match field.width {
                 1 => format!("bit {}", field.low),
