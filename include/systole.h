@@ -177,7 +177,7 @@ int32_t systole_read_statistics(const systole_boards *boards, systole_statistics
 #define SYSTOLE_REG_ERROR_SEQUENCE 0x10u /* a header's sequence is not the next one */
 #define SYSTOLE_REG_ERROR_TKEEP_HOLE 0x20u /* an input beat with bytes missing */
 #define SYSTOLE_REG_ERROR_CRC 0x40u /* a header's CRC */
-#define SYSTOLE_REG_ERROR_OVERFLOW 0x80u /* more frames inside than FIFO_DEPTH */
+#define SYSTOLE_REG_ERROR_OVERFLOW 0x80u /* more credits than OUT_CREDIT can count */
 #define SYSTOLE_REG_ERROR_WATCHDOG 0x100u /* work inside and no beat moved for WATCHDOG_CYCLES */
 
 /* sequence of the frame at the first error; ro */
