@@ -95,7 +95,8 @@ impl ShellSpec {
         };
         m.assign(ports.in_ready, in_payload & ports.out_ready);
         m.assign(ports.out_valid, in_header | (in_payload & ports.in_valid));
-        m.assign(ports.out_data, Expr::mux(in_header, chosen, ports.in_data));
+        let header_now = m.let_("header_now", chosen);
+        m.assign(ports.out_data, Expr::mux(in_header, header_now, ports.in_data));
         m.assign(ports.out_last, in_payload & at_last_beat);
         m.build()
     }

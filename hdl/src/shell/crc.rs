@@ -16,7 +16,7 @@ pub(super) fn residue() -> u32 {
 fn after(register: u32, message: u64, bits: u32) -> u32 {
     (0..bits).fold(register, |register, at| {
         let feedback = (register ^ (message >> at) as u32) & 1;
-        register >> 1 ^ CRC_POLYNOMIAL * feedback
+        (register >> 1) ^ (CRC_POLYNOMIAL * feedback)
     })
 }
 

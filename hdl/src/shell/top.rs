@@ -6,7 +6,7 @@ use super::{axi_lite, counters, credit, errors, interrupt, reset, watchdog, Shel
 use crate::typed::{bit, uint, Expr, Module, ModuleBuilder, Signal};
 use std::collections::HashMap;
 use std::sync::Arc;
-use systole_bundle::registers::status;
+use systole_bundle::registers::{status, Field};
 
 impl ShellSpec {
     /// The module `<design>_axi` around the core's module. Ports: `aclk`, `aresetn` (synchronous,
@@ -36,7 +36,7 @@ impl ShellSpec {
         let shown: HashMap<String, Signal> =
             shown().into_iter().map(|(name, bits)| (name.clone(), m.wire(name, uint(bits)))).collect();
         self.register_bank(&mut m, &controls, &shown)?;
-        let [resetting, reset_done, reset_finished, halted, inside, moved, allowed, begin, raised, expired, overflow] =
+        let [resetting, reset_done, reset_finished, halted, occupied, moved, allowed, begin, raised, expired, overflow] =
             [
                 "resetting",
                 "reset_done",
@@ -87,7 +87,7 @@ impl ShellSpec {
                 ("allowed", allowed),
                 ("begins", begin),
                 ("status", shown["error"]),
-                ("occupied", inside),
+                ("occupied", occupied),
                 ("oldest", oldest),
                 ("moved", moved),
                 ("out_valid", ends.out_valid),
@@ -102,7 +102,7 @@ impl ShellSpec {
             &watchdog::module()?,
             &[
                 ("limit", controls["watchdog_cycles"]),
-                ("occupied", inside),
+                ("occupied", occupied),
                 ("moved", moved),
                 ("halted", halted),
                 ("expired", expired),
@@ -140,7 +140,7 @@ impl ShellSpec {
         );
         let beat_out = m.let_("beat_out", ends.out_valid & ends.out_ready);
         let answer_sent = m.let_("answer_sent", beat_out & ends.out_last);
-        let drained = m.let_("drained", controls["drain"] & !inside);
+        let drained = m.let_("drained", controls["drain"] & !occupied);
         m.instance(
             "interrupts",
             &interrupt::module()?,
@@ -149,7 +149,7 @@ impl ShellSpec {
                 ("raised", raised),
                 ("reset_finished", reset_finished),
                 ("drained", drained),
-                ("occupied", inside),
+                ("occupied", occupied),
                 ("coalesce", controls["irq_coalesce"]),
                 ("mask", controls["irq_mask"]),
                 ("clear", controls["clear_irq"]),
@@ -178,20 +178,17 @@ impl ShellSpec {
         }));
         m.instance("counters", &counters::module()?, &bindings);
 
-        let bits = [
-            (status::IDLE, !inside & !resetting),
-            (status::RUN, runs.expr()),
-            (status::DRAINING, controls["drain"] & inside),
-            (status::HALTED, halted.expr()),
-            (status::RESET_DONE, reset_done.expr()),
-            (status::IN_STALL, stall_in.expr()),
-            (status::OUT_STALL, stall_out.expr()),
-        ];
-        let zero = Expr::zero(shown["status"].ty());
-        let value = bits
-            .into_iter()
-            .fold(zero.clone(), |word, (field, bit)| word | bit.extend(zero.ty().width).shl_const(field.low));
-        m.assign(shown["status"], value);
+        let condition = |field: &Field| match *field {
+            status::IDLE => !occupied & !resetting,
+            status::RUN => runs.expr(),
+            status::DRAINING => controls["drain"] & occupied,
+            status::HALTED => halted.expr(),
+            status::RESET_DONE => reset_done.expr(),
+            status::IN_STALL => stall_in.expr(),
+            status::OUT_STALL => stall_out.expr(),
+            other => panic!("the shell does not know STATUS.{}", other.name),
+        };
+        m.assign(shown["status"], Expr::concat(&status::FIELDS.iter().rev().map(condition).collect::<Vec<_>>()));
         Ok(m.build()?)
     }
 
