@@ -15,7 +15,7 @@
 
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use systole_hdl::timing::{EdgeId, SteadyError, TokenModel};
+use systole_hdl::timing::{EdgeId, SteadyError, TokenModel, Verdict};
 
 /// Assignments up to which the search is exhaustive.
 const EXHAUSTIVE_LIMIT: u64 = 200;
@@ -69,41 +69,53 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64, effort: u64) -> Re
     fifos.iter().for_each(|fifo| ample.set_initial(fifo.credits, fifo.ample.max(fifo.least)));
     let (pace, above) = ample_run(&ample, fifos, settled)?;
     let limits = Limits { pace, settled, effort };
-    let whole = Search { model: ample.clone(), edges: fifos.iter().map(|fifo| fifo.credits).collect(), limits };
+    let whole =
+        Search { model: ample.without_relays(), edges: fifos.iter().map(|fifo| fifo.credits).collect(), limits };
     let credits: BTreeSet<EdgeId> = fifos.iter().map(|fifo| fifo.credits).collect();
     let found = |floors: Vec<u64>, solved: &[Solved]| {
         let exhaustive = effort == u64::MAX && solved.iter().all(|part| part.exhaustive);
         Depths { pace: limits.pace, entries: floors, exhaustive }
     };
 
-    let floors: Vec<u64> = fifos.par_iter().map(|fifo| cut(&ample, &[fifo], &credits, limits).floor(fifo)).collect();
-    let solve = |group: &[usize], hints: &[u64]| {
-        let of = |values: &[u64]| -> Vec<u64> { group.iter().map(|&index| values[index]).collect() };
-        let members: Vec<&Fifo> = group.iter().map(|&index| &fifos[index]).collect();
-        cut(&ample, &members, &credits, limits).solve(&members, &of(&floors), &of(hints), of(&above))
+    let of = |group: &[usize], values: &[u64]| -> Vec<u64> { group.iter().map(|&index| values[index]).collect() };
+    let members = |group: &[usize]| -> Vec<&Fifo> { group.iter().map(|&index| &fifos[index]).collect() };
+    let alone = |index: usize| cut(&ample, &members(&[index]), &credits, limits);
+    let floors: Vec<u64> = (0..fifos.len())
+        .into_par_iter()
+        .map(|index| alone(index).least_at(0, fifos[index].least, None, &[above[index]]))
+        .collect();
+    let solve = |group: &[usize], likely: &[u64]| {
+        let members = members(group);
+        let search = cut(&ample, &members, &credits, limits);
+        search.solve(&members, &of(group, &floors), &of(group, likely), of(group, &above))
     };
     let groups = parts(fifos);
     let solved: Vec<Solved> = groups.par_iter().map(|group| solve(group, &floors)).collect();
     let entries = assemble(&groups, &solved, fifos.len());
-    if whole.keeps(&entries).0 {
+    let keep = |group: &[usize]| cut(&ample, &members(group), &credits, limits).keeps(&of(group, &entries));
+    let (failed, merged) = rayon::join(|| whole.judge(&entries).0, || merge_neighbours(&groups, keep));
+    if failed == Verdict::Keeps {
         return Ok(found(entries, &solved));
     }
-    let merged = merge_neighbours(&groups, |group| {
-        let members: Vec<&Fifo> = group.iter().map(|&index| &fifos[index]).collect();
-        let depths: Vec<u64> = group.iter().map(|&index| entries[index]).collect();
-        cut(&ample, &members, &credits, limits).keeps(&depths).0
-    });
-    let again = |group: &Vec<usize>| match groups.iter().position(|before| before == group) {
-        Some(same) => solved[same].clone(),
-        None => solve(group, &entries),
+    // Little is saved by a search in less than the whole where that is most of it.
+    let (entries, failed) = match merged.iter().map(Vec::len).max() {
+        Some(largest) if 2 * largest < fifos.len() => {
+            let again = |group: &Vec<usize>| match groups.iter().position(|before| before == group) {
+                Some(same) => solved[same].clone(),
+                None => solve(group, &entries),
+            };
+            let solved: Vec<Solved> = merged.par_iter().map(again).collect();
+            let entries = assemble(&merged, &solved, fifos.len());
+            let failed = whole.judge(&entries).0;
+            if failed == Verdict::Keeps {
+                return Ok(found(entries, &solved));
+            }
+            (entries, failed)
+        }
+        _ => (entries, failed),
     };
-    let solved: Vec<Solved> = merged.par_iter().map(again).collect();
-    let entries = assemble(&merged, &solved, fifos.len());
-    if merged.len() > 1 && whole.keeps(&entries).0 {
-        return Ok(found(entries, &solved));
-    }
     let all: Vec<&Fifo> = fifos.iter().collect();
-    let solved = whole.solve(&all, &floors, &entries, above);
+    let solved = whole.raise(&all, &floors, &entries, above, failed);
     Ok(found(solved.entries.clone(), &[solved]))
 }
 
@@ -111,18 +123,19 @@ pub fn size(model: &TokenModel, fifos: &[Fifo], settled: u64, effort: u64) -> Re
 fn ample_run(ample: &TokenModel, fifos: &[Fifo], settled: u64) -> Result<((u64, u64), Vec<u64>), SteadyError> {
     // The slowest actor sets the interval, unless a loop inside a block is slower still.
     let bound = (ample.bound(), 1);
-    let pace = match ample.keeps_up(bound, settled).0 {
-        true => bound,
-        false => ample.steady(FREE_LIMIT)?.pace(),
+    let run = |pace: (u64, u64)| {
+        let mut run = ample.start_paced(pace);
+        fifos.iter().for_each(|fifo| run.watch(fifo.credits));
+        let keeps = run.until_it_repeats(settled)?.is_some_and(|steady| steady.keeps(pace));
+        let depth = |fifo: &Fifo| run.most_in_use(fifo.credits).max(fifo.least);
+        Ok::<_, SteadyError>(keeps.then(|| fifos.iter().map(depth).collect::<Vec<u64>>()))
     };
-    let mut run = ample.start_paced(pace);
-    fifos.iter().for_each(|fifo| run.watch(fifo.credits));
-    let settles = run.until_it_repeats(settled)?.is_some();
-    let depth = |fifo: &Fifo| match settles {
-        true => run.most_in_use(fifo.credits).max(fifo.least),
-        false => fifo.ample.max(fifo.least),
-    };
-    Ok((pace, fifos.iter().map(depth).collect()))
+    if let Some(depths) = run(bound)? {
+        return Ok((bound, depths));
+    }
+    let pace = ample.steady(FREE_LIMIT)?.pace();
+    let enough = |fifo: &Fifo| fifo.ample.max(fifo.least);
+    Ok((pace, run(pace)?.unwrap_or_else(|| fifos.iter().map(enough).collect())))
 }
 
 /// The FIFOs of each part.
@@ -185,89 +198,115 @@ impl Search {
         model
     }
 
-    /// Whether the depths keep the pace, and the steps that the answer took.
-    fn keeps(&self, entries: &[u64]) -> (bool, u64) {
+    /// What becomes of the pace with these depths, and the steps that the answer took.
+    fn judge(&self, entries: &[u64]) -> (Verdict, u64) {
         self.with(entries).keeps_up(self.limits.pace, self.limits.settled)
     }
 
-    /// The least depth of the one FIFO searched.
-    fn floor(&self, fifo: &Fifo) -> u64 {
-        self.least_at(0, fifo.least, fifo.least, &[fifo.ample.max(fifo.least)])
+    fn keeps(&self, entries: &[u64]) -> bool {
+        self.judge(entries).0 == Verdict::Keeps
     }
 
     /// Depths, each at least its floor, of which none can be reduced; those `above` keep the pace, and
-    /// the `hints` are likely.
-    fn solve(&self, members: &[&Fifo], floors: &[u64], hints: &[u64], above: Vec<u64>) -> Solved {
-        if members.len() == 1 || self.keeps(floors).0 {
-            return Solved { entries: floors.to_vec(), exhaustive: true };
+    /// those `likely` may: none of them above its floor can be reduced alone.
+    fn solve(&self, members: &[&Fifo], floors: &[u64], likely: &[u64], above: Vec<u64>) -> Solved {
+        let keeping = || Solved { entries: likely.to_vec(), exhaustive: likely == floors };
+        match members {
+            [_] => keeping(),
+            _ => match self.judge(likely).0 {
+                Verdict::Keeps => keeping(),
+                failed => self.raise(members, floors, likely, above, failed),
+            },
         }
+    }
+
+    /// As [`Search::solve`] where those that are likely are not enough: the pace `failed`.
+    fn raise(&self, members: &[&Fifo], floors: &[u64], likely: &[u64], above: Vec<u64>, failed: Verdict) -> Solved {
         let mut entries = above;
-        // Those whose floor is less for want of other limits come last, so that they meet all of them.
+        // Those that can take up most come last, so that they meet all limits.
         let mut order: Vec<usize> = (0..members.len()).collect();
-        order.sort_by_key(|&index| (hints[index] > floors[index], entries[index].saturating_sub(floors[index])));
-        self.lower(&order, floors, hints, &mut entries);
+        order.sort_by_key(|&index| (likely[index] > floors[index], entries[index].saturating_sub(likely[index])));
+        let mut lowering = Lowering { search: self, likely, entries: &mut entries, raised: Vec::new() };
+        lowering.lower(&order, Some(failed));
+        let raised = std::mem::take(&mut lowering.raised);
+        // A depth found minimal while others are larger stays so when they shrink; but with more than was
+        // likely in some, the rest may need less.
+        let open = |&index: &usize| !raised.contains(&index) && entries[index] > floors[index];
+        let one_less = |index: usize, entries: &[u64]| {
+            let mut less = entries.to_vec();
+            less[index] -= 1;
+            self.keeps(&less).then_some(less)
+        };
+        let open: Vec<usize> = order.into_iter().filter(open).collect();
+        let open: Vec<usize> = open.into_par_iter().filter(|&index| one_less(index, &entries).is_some()).collect();
+        for index in open {
+            if let Some(less) = one_less(index, &entries) {
+                entries[index] = self.least_at(index, floors[index], None, &less);
+            }
+        }
         let exhaustive = self.limits.effort == u64::MAX && self.exhaust(members, floors, &mut entries);
         Solved { entries, exhaustive }
     }
 
-    /// Lowers the FIFOs in `which` as far as they go: all to their floors if that keeps the pace, else
-    /// one half after the other.
-    fn lower(&self, which: &[usize], floors: &[u64], hints: &[u64], entries: &mut Vec<u64>) {
-        let floor = |index: usize, entries: &[u64]| floors[index].min(entries[index]);
-        let to_floors = which.iter().all(|&index| hints[index] <= floors[index]).then(|| {
-            let mut trial = entries.clone();
-            which.iter().for_each(|&index| trial[index] = floor(index, entries));
-            trial
-        });
-        match (to_floors.filter(|trial| self.keeps(trial).0), which) {
-            (Some(trial), _) => *entries = trial,
-            (None, []) => {}
-            (None, &[index]) => entries[index] = self.least_at(index, floor(index, entries), hints[index], entries),
-            (None, _) => {
-                let (first, second) = which.split_at(which.len() / 2);
-                self.lower(first, floors, hints, entries);
-                self.lower(second, floors, hints, entries);
-            }
-        }
-    }
-
-    /// The least depth of FIFO `index`, at least `low`, with the others as in `entries`; its entry
-    /// there is known to be enough. Steps of doubling length leave the `hint` until they enclose the
-    /// depth, and a bisection finds it.
-    fn least_at(&self, index: usize, low: u64, hint: u64, entries: &[u64]) -> u64 {
-        let mut trial = entries.to_vec();
+    /// The least depth of FIFO `index`, at least `low`, with the others as in `entries`; its entry there
+    /// is known to be enough. `before`: what becomes of the pace at `low`, where that is known.
+    ///
+    /// Where the design is slower than the pace, the depth grows by as much: a loop through the FIFO has
+    /// so many more tokens in the same time. That is close, and two depths are tried at a time.
+    fn least_at(&self, index: usize, low: u64, before: Option<Verdict>, entries: &[u64]) -> u64 {
+        let (mut low, mut high) = (low, entries[index]);
         let mut spent = 0;
-        let mut enough = |depth: u64| {
-            // Once the effort is spent, every shallower depth counts as too shallow.
-            if spent >= self.limits.effort {
-                return false;
-            }
-            trial[index] = depth;
-            let (keeps, steps) = self.keeps(&trial);
-            spent += steps;
-            keeps
+        let mut judge = |depths: [u64; 2]| {
+            let one = |depth: u64| {
+                let mut trial = entries.to_vec();
+                trial[index] = depth;
+                self.judge(&trial)
+            };
+            let ((first, steps), (second, more)) = match depths[0] == depths[1] {
+                true => (one(depths[0]), (Verdict::Keeps, 0)),
+                false => rayon::join(|| one(depths[0]), || one(depths[1])),
+            };
+            let second = if depths[0] == depths[1] { first } else { second };
+            spent += steps + more;
+            ([first, second], spent < self.limits.effort)
         };
-        let (mut low, mut high, mut stride) = (low, entries[index], 1);
-        let mut probe = hint.clamp(low, high);
-        let mut upward = None;
-        while low < high {
-            let probed = probe.min(high - 1);
-            let holds = enough(probed);
-            match holds {
-                true => high = probed,
-                false => low = probed + 1,
-            }
-            if *upward.get_or_insert(!holds) == holds {
-                break;
-            }
-            probe = if holds { high.saturating_sub(stride).max(low) } else { low + stride - 1 };
-            stride *= 2;
+        if low >= high {
+            return high;
         }
+        let mut verdict = before.unwrap_or_else(|| judge([low; 2]).0[0]);
+        if verdict == Verdict::Keeps {
+            return low;
+        }
+        let mut at = low;
+        low += 1;
         while low < high {
-            let middle = low + (high - low) / 2;
-            match enough(middle) {
-                true => high = middle,
-                false => low = middle + 1,
+            let third = (high - low).div_ceil(3);
+            let (first, second) = match verdict {
+                Verdict::Slower(pace) => {
+                    let likely = scaled(at, pace, self.limits.pace).clamp(low, high - 1);
+                    (likely - (likely - low) / 8, likely)
+                }
+                _ => (low + (third - 1), low + (2 * third - 1)),
+            };
+            let depths = [first.min(high - 1), second.min(high - 1)];
+            let (verdicts, goes_on) = judge(depths);
+            verdict = Verdict::Keeps;
+            for (&depth, &found) in depths.iter().zip(&verdicts).rev() {
+                match found {
+                    Verdict::Keeps => high = high.min(depth),
+                    _ if depth >= low => {
+                        low = depth + 1;
+                        (at, verdict) = (depth, found);
+                    }
+                    _ => {}
+                }
+            }
+            // What the second says lies closer where both fail; else the rest is split.
+            if high < entries[index] || !goes_on {
+                verdict = Verdict::Stops;
+            }
+            if !goes_on {
+                break;
             }
         }
         high
@@ -283,16 +322,82 @@ impl Search {
         if assignments.is_none_or(|count| count > EXHAUSTIVE_LIMIT) {
             return false;
         }
+        // What is nowhere deeper than an assignment that fails, fails.
+        let mut failed: Vec<Vec<u64>> = vec![floors.to_vec()];
+        let fails = |trial: &[u64], failed: &Vec<u64>| trial.iter().zip(failed).all(|(depth, other)| depth <= other);
         let mut extra = vec![0u64; floors.len()];
         loop {
             let trial: Vec<u64> = floors.iter().zip(&extra).map(|(floor, add)| floor + add).collect();
-            if bits(&trial) < best && self.keeps(&trial).0 {
-                best = bits(&trial);
-                entries.clone_from(&trial);
+            if bits(&trial) < best && !failed.iter().any(|other| fails(&trial, other)) {
+                match self.keeps(&trial) {
+                    true => {
+                        best = bits(&trial);
+                        entries.clone_from(&trial);
+                    }
+                    false => failed.push(trial),
+                }
             }
             let Some(digit) = (0..extra.len()).find(|&i| extra[i] < ranges[i]) else { return true };
             extra[digit] += 1;
             extra[..digit].fill(0);
         }
     }
+}
+
+/// FIFOs on their way down to what is likely enough.
+struct Lowering<'a> {
+    search: &'a Search,
+    likely: &'a [u64],
+    entries: &'a mut Vec<u64>,
+    /// Those that need more, in the order in which that was found.
+    raised: Vec<usize>,
+}
+
+impl Lowering<'_> {
+    /// Lowers the FIFOs in `which` to what is likely enough: all at once if that keeps the pace, else one
+    /// half after the other, and a single one as far as it goes. `failed`: what becomes of the pace with
+    /// all at once, where that is known.
+    fn lower(&mut self, which: &[usize], failed: Option<Verdict>) {
+        let low = |index: usize| self.likely[index].min(self.entries[index]);
+        if let &[index] = which {
+            let low = low(index);
+            let least = self.search.least_at(index, low, failed, self.entries);
+            self.entries[index] = least;
+            if least > low {
+                self.raised.push(index);
+            }
+            return;
+        }
+        let lowered = |which: &[usize]| {
+            let mut trial = self.entries.clone();
+            which.iter().for_each(|&index| trial[index] = low(index));
+            (self.search.judge(&trial).0, trial)
+        };
+        let (first, second) = which.split_at(which.len() / 2);
+        let tries_all = || failed.is_none().then(|| lowered(which));
+        // The half is tried beside the whole, which most often fails.
+        let (all, (half, trial)) = rayon::join(tries_all, || lowered(first));
+        if let Some((Verdict::Keeps, trial)) = all {
+            *self.entries = trial;
+            return;
+        }
+        match half {
+            // Where the first half goes all the way, it is the second that does not.
+            Verdict::Keeps => {
+                *self.entries = trial;
+                self.lower(second, failed.or(all.map(|(verdict, _)| verdict)));
+            }
+            _ => {
+                self.lower(first, Some(half));
+                self.lower(second, None);
+            }
+        }
+    }
+}
+
+/// `depth` as many times as a pace is slower than another, each so many cycles for so many samples.
+fn scaled(depth: u64, slower: (u64, u64), pace: (u64, u64)) -> u64 {
+    let product = |a: u64, b: u64| u128::from(a) * u128::from(b);
+    let (cycles, samples) = (product(slower.0, pace.1), product(slower.1, pace.0).max(1));
+    u64::try_from((u128::from(depth).saturating_mul(cycles)).div_ceil(samples)).unwrap_or(u64::MAX)
 }

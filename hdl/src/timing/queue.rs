@@ -1,204 +1,209 @@
-//! Tokens on an edge, as runs: most hardware moves in even steps, and a run costs as much as a token.
+//! Tokens on an edge.
 
-use std::collections::VecDeque;
+use super::{Give, Take};
 
-/// `group` tokens usable from clock edge `first`, as many from `first + stride`, and so on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tokens {
-    pub first: u64,
-    pub stride: u64,
-    /// Clock edges at which tokens come.
-    pub steps: u64,
-    /// Tokens at each.
-    pub group: u64,
-    /// Tokens of the first step that are gone.
-    pub used: u64,
-}
-
-/// Availability of the next takings of an edge: taking n can be at `first + stride * n`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub first: u64,
-    pub stride: u64,
-    pub count: u64,
-}
-
-impl Tokens {
-    /// Tokens that come at once.
-    pub fn at(first: u64, group: u64) -> Self {
-        Tokens { first, stride: 0, steps: 1, group, used: 0 }
-    }
-
-    fn count(&self) -> u64 {
-        self.steps * self.group - self.used
-    }
-
-    /// Clock edge of the last of the next `need` tokens, which the run has.
-    fn time_of(&self, need: u64) -> u64 {
-        self.first + self.stride * ((self.used + need - 1) / self.group)
-    }
-
-    /// Takes `next` into this run, if it continues it.
-    fn absorb(&mut self, next: &Tokens) -> bool {
-        if next.used > 0 {
-            return false;
-        }
-        if self.steps == 1 && next.steps == 1 && self.first == next.first {
-            self.group += next.group;
-            return true;
-        }
-        let distance = next.first.wrapping_sub(self.first + self.stride * (self.steps - 1));
-        let continues = self.group == next.group
-            && next.first > self.first
-            && (self.steps == 1 || distance == self.stride)
-            && (next.steps == 1 || distance == next.stride);
-        if continues {
-            (self.stride, self.steps) = (distance, self.steps + next.steps);
-        }
-        continues
-    }
+/// The first `total` tokens of an edge, counted from the start, are all usable from clock edge `time`.
+#[derive(Clone, Copy, Debug, Default)]
+struct Given {
+    time: u64,
+    total: u64,
 }
 
 /// The tokens of an edge, first in first out.
-#[derive(Clone, Debug, Default)]
+///
+/// An edge has one taker, whose firings are in order: a token that is usable before one ahead of it is
+/// as good as one usable with that one. So the times rise, and only the last token needed counts.
+#[derive(Clone, Debug)]
 pub(super) struct Queue {
-    runs: VecDeque<Tokens>,
-    held: u64,
+    /// What is there, from `first` up to `end`, each modulo the length, a power of two.
+    ring: Vec<Given>,
+    first: usize,
+    end: usize,
+    /// Tokens given from the start.
+    given: u64,
+    /// Tokens taken from the start.
+    taken: u64,
+    /// When the last token given is usable.
+    last: u64,
 }
 
 impl Queue {
+    /// An edge that holds `initial` tokens, usable from the first clock edge.
+    pub fn new(initial: u64) -> Self {
+        let mut queue = Queue { ring: vec![Given::default(); 8], first: 0, end: 0, given: 0, taken: 0, last: 0 };
+        if initial > 0 {
+            queue.push(1, initial);
+        }
+        queue
+    }
+
     /// Tokens there are.
     pub fn held(&self) -> u64 {
-        self.held
+        self.given - self.taken
     }
 
-    pub fn push(&mut self, tokens: Tokens) {
-        self.held += tokens.count();
-        let continues = self.runs.back_mut().is_some_and(|last| last.absorb(&tokens));
-        if !continues {
-            self.runs.push_back(tokens);
+    /// How often `take` can be done with what is there, at most `limit` times.
+    pub fn takings(&self, take: &Take, limit: u64) -> u64 {
+        let Some(spare) = self.held().checked_sub(take.need) else { return 0 };
+        match take.consume {
+            0 => limit,
+            1 => limit.min(spare + 1),
+            consume => match spare < consume {
+                true => limit.min(1),
+                false => limit.min(spare / consume + 1),
+            },
         }
     }
 
-    /// Edge at which the first `need` tokens are all usable; there are so many.
-    pub fn available(&self, need: u64) -> u64 {
-        let mut left = need;
-        let mut latest = 0;
-        for run in &self.runs {
-            let used = run.count().min(left);
-            latest = latest.max(run.time_of(used));
-            left -= used;
-            if left == 0 {
-                break;
+    /// Does `take` once for each of `times`, which becomes the clock edge at which its tokens are usable,
+    /// or stays where it is if that is later and `fresh` does not tell to forget it. They are there.
+    pub fn take(&mut self, take: &Take, times: &mut [u64], fresh: bool) {
+        let mask = self.ring.len() - 1;
+        let kept = if fresh { 0 } else { u64::MAX };
+        let mut first = self.first;
+        for time in times {
+            while self.ring[first & mask].total < self.taken + take.need {
+                first += 1;
             }
+            *time = (*time & kept).max(self.ring[first & mask].time);
+            self.taken += take.consume;
         }
-        latest
+        self.first = first;
     }
 
-    /// Takings of `each` tokens, as far as they lie in the first run and are evenly spaced; none where
-    /// not even one does.
-    pub fn line(&self, each: u64) -> Option<Line> {
-        let run = self.runs.front()?;
-        let Tokens { first, stride, steps, group, used } = *run;
-        if each == 0 || run.count() < each {
-            return None;
-        }
-        if stride == 0 || steps == 1 {
-            return Some(Line { first, stride: 0, count: run.count() / each });
-        }
-        if group - used >= each {
-            // Within the tokens of one step; a group taken whole is one step after another.
-            if used == 0 && group == each {
-                return Some(Line { first, stride, count: steps });
+    /// Does `give` once for each of `firings`.
+    #[inline]
+    pub fn give(&mut self, give: &Give, firings: &[u64]) {
+        match give.stride {
+            0 => {
+                self.reserve(firings.len());
+                firings.iter().for_each(|firing| self.push(firing + give.delay, give.count));
             }
-            return Some(Line { first, stride: 0, count: (group - used) / each });
-        }
-        if used == 0 && each.is_multiple_of(group) {
-            let over = each / group;
-            return Some(Line { first: first + stride * (over - 1), stride: stride * over, count: steps / over });
-        }
-        None
-    }
-
-    pub fn consume(&mut self, mut count: u64) {
-        self.held -= count;
-        while count > 0 {
-            let Some(front) = self.runs.front_mut() else { return };
-            let there = front.count();
-            if there <= count {
-                count -= there;
-                self.runs.pop_front();
-                continue;
-            }
-            let gone = front.used + count;
-            let steps = gone / front.group;
-            front.first += front.stride * steps;
-            front.steps -= steps;
-            front.used = gone % front.group;
-            count = 0;
+            stride => firings.iter().for_each(|firing| {
+                self.reserve(give.count as usize);
+                (0..give.count).for_each(|n| self.push(firing + give.delay + n * stride, 1));
+            }),
         }
     }
 
-    /// Appends the tokens relative to `origin`, the same whatever the runs: all that are usable by then
-    /// are one, and the others follow as edge and number.
+    /// Adds tokens, for which there is a place.
+    #[inline]
+    fn push(&mut self, time: u64, count: u64) {
+        let mask = self.ring.len() - 1;
+        self.given += count;
+        if self.first < self.end && time <= self.last {
+            self.ring[(self.end - 1) & mask].total = self.given;
+            return;
+        }
+        self.last = self.last.max(time);
+        self.ring[self.end & mask] = Given { time: self.last, total: self.given };
+        self.end += 1;
+    }
+
+    #[inline]
+    fn reserve(&mut self, places: usize) {
+        if self.end - self.first + places > self.ring.len() {
+            self.grow(places);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, places: usize) {
+        let start = self.first & (self.ring.len() - 1);
+        self.ring.rotate_left(start);
+        (self.first, self.end) = (0, self.end - self.first);
+        self.ring.resize((self.end + places).next_power_of_two(), Given::default());
+    }
+
+    /// Forgets the times up to `origin`, before which no firing will be.
+    pub fn settle(&mut self, origin: u64) {
+        let mask = self.ring.len() - 1;
+        while self.end - self.first >= 2 && self.ring[(self.first + 1) & mask].time <= origin {
+            self.first += 1;
+        }
+    }
+
+    /// Appends the tokens relative to `origin`, the same whatever the way they came: all that are usable
+    /// by then are one, and the others follow as edge and number.
     pub fn describe(&self, origin: u64, state: &mut Vec<u64>) {
         const MARK: u64 = u64::MAX;
         state.push(MARK);
-        let begin = state.len();
-        for run in &self.runs {
-            for step in 0..run.steps {
-                let count = run.group - if step == 0 { run.used } else { 0 };
-                let time = (run.first + run.stride * step).saturating_sub(origin);
-                match state[begin..].len() {
-                    0 => state.extend([time, count]),
-                    length => {
-                        let last = begin + length - 2;
-                        match state[last] == time {
-                            true => state[last + 1] += count,
-                            false => state.extend([time, count]),
-                        }
-                    }
-                }
+        let mask = self.ring.len() - 1;
+        let mut counted = self.taken;
+        let mut before = None;
+        for given in (self.first..self.end).map(|at| self.ring[at & mask]).filter(|given| given.total > self.taken) {
+            let time = given.time.saturating_sub(origin);
+            let count = given.total - counted;
+            counted = given.total;
+            match state.last_mut() {
+                Some(last) if before == Some(time) => *last += count,
+                _ => state.extend([time, count]),
             }
+            before = Some(time);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::EdgeId;
     use super::*;
 
+    fn take(count: u64) -> Take {
+        Take { edge: EdgeId(0), need: count, consume: count }
+    }
+
     fn filled(tokens: &[(u64, u64)]) -> Queue {
-        let mut queue = Queue::default();
-        tokens.iter().for_each(|&(time, count)| queue.push(Tokens::at(time, count)));
+        let mut queue = Queue::new(0);
+        tokens.iter().for_each(|&(time, count)| {
+            queue.reserve(1);
+            queue.push(time, count);
+        });
         queue
     }
 
     #[test]
-    fn even_steps_become_one_run_and_are_taken_as_one() {
-        let mut queue = filled(&[(4, 2), (7, 2), (10, 2), (13, 2), (15, 2)]);
-        assert_eq!(queue.runs.len(), 2);
-        assert_eq!(queue.line(2), Some(Line { first: 4, stride: 3, count: 4 }));
-        assert_eq!(queue.line(4), Some(Line { first: 7, stride: 6, count: 2 }));
-        assert_eq!(queue.line(1), Some(Line { first: 4, stride: 0, count: 2 }));
-        assert_eq!(queue.available(9), 15);
-        queue.consume(3);
-        assert_eq!((queue.held(), queue.available(1), queue.available(2)), (7, 7, 10));
-        assert_eq!(queue.line(2), None);
+    fn a_taking_waits_for_the_last_of_its_tokens_and_never_overtakes() {
+        let mut queue = filled(&[(4, 2), (7, 2), (6, 1), (10, 2), (13, 2), (15, 2)]);
+        assert_eq!((queue.held(), queue.takings(&take(3), 9)), (11, 3));
+        let mut times = [0, 9, 0];
+        queue.take(&take(3), &mut times, false);
+        assert_eq!(times, [7, 9, 13]);
+        assert_eq!((queue.held(), queue.takings(&take(3), 9), queue.takings(&take(2), 9)), (2, 0, 1));
+    }
+
+    #[test]
+    fn tokens_come_back_in_order_from_a_queue_that_grows() {
+        let mut queue = Queue::new(3);
+        let mut times = [0; 3];
+        queue.take(&take(1), &mut times, true);
+        assert_eq!(times, [1; 3]);
+        for round in 0..50u64 {
+            let give = Give { edge: EdgeId(0), count: 3, delay: 2, stride: 1 };
+            queue.give(&give, &[10 * round, 10 * round + 5]);
+            let mut times = [0; 5];
+            queue.take(&take(1), &mut times, true);
+            let sequence = |n: u64| 5 * (n / 3) + 2 + n % 3;
+            assert_eq!(times, [0, 1, 2, 3, 4].map(|n| sequence(5 * round + n)));
+        }
     }
 
     #[test]
     fn a_state_does_not_show_how_its_tokens_came() {
         let mut apart = filled(&[(4, 1), (5, 3), (9, 2)]);
         let mut together = filled(&[(4, 3), (5, 1), (9, 1), (9, 1)]);
-        apart.consume(1);
-        together.consume(1);
+        let mut settled = apart.clone();
+        settled.settle(5);
+        for queue in [&mut apart, &mut together, &mut settled] {
+            queue.take(&take(1), &mut [0], true);
+        }
         let describe = |queue: &Queue, origin| {
             let mut state = Vec::new();
             queue.describe(origin, &mut state);
             state
         };
         assert_eq!(describe(&apart, 5), describe(&together, 5));
+        assert_eq!(describe(&apart, 5), describe(&settled, 5));
         assert_ne!(describe(&apart, 4), describe(&together, 4));
     }
 }
