@@ -12,6 +12,7 @@
 //! Wiley 1992, chapter 2 (timed event graphs).
 
 mod flow;
+mod pair;
 mod queue;
 mod region;
 mod relay;

@@ -32,7 +32,7 @@ impl Queue {
     pub fn new(initial: u64) -> Self {
         let mut queue = Queue { ring: vec![Given::default(); 8], first: 0, end: 0, given: 0, taken: 0, last: 0 };
         if initial > 0 {
-            queue.push(1, initial);
+            queue.give_at(&[1], 0, initial);
         }
         queue
     }
@@ -58,53 +58,74 @@ impl Queue {
     /// Does `take` once for each of `times`, which becomes the clock edge at which its tokens are usable,
     /// or stays where it is if that is later and `fresh` does not tell to forget it. They are there.
     pub fn take(&mut self, take: &Take, times: &mut [u64], fresh: bool) {
-        let mask = self.ring.len() - 1;
         let kept = if fresh { 0 } else { u64::MAX };
-        let mut first = self.first;
-        for time in times {
-            while self.ring[first & mask].total < self.taken + take.need {
+        let (ring, mask) = (self.ring.as_slice(), self.ring.len() - 1);
+        let (mut first, mut wanted) = (self.first, self.taken + take.need);
+        for time in times.iter_mut() {
+            let mut given = ring[first & mask];
+            while given.total < wanted {
                 first += 1;
+                given = ring[first & mask];
             }
-            *time = (*time & kept).max(self.ring[first & mask].time);
-            self.taken += take.consume;
+            *time = (*time & kept).max(given.time);
+            wanted += take.consume;
         }
-        self.first = first;
+        (self.first, self.taken) = (first, wanted - take.need);
+    }
+
+    /// The clock edge at which the first `count` tokens are usable. They are there.
+    pub fn usable(&self, count: u64) -> u64 {
+        let mask = self.ring.len() - 1;
+        let mut at = self.first;
+        while self.ring[at & mask].total < self.taken + count {
+            at += 1;
+        }
+        self.ring[at & mask].time
+    }
+
+    /// Takes the first `count` tokens. They are there.
+    pub fn drop_first(&mut self, count: u64) {
+        let mask = self.ring.len() - 1;
+        self.taken += count;
+        while self.first < self.end && self.ring[self.first & mask].total <= self.taken {
+            self.first += 1;
+        }
     }
 
     /// Does `give` once for each of `firings`.
     #[inline]
     pub fn give(&mut self, give: &Give, firings: &[u64]) {
-        match give.stride {
-            0 => {
-                self.reserve(firings.len());
-                firings.iter().for_each(|firing| self.push(firing + give.delay, give.count));
+        if give.stride > 0 {
+            for &firing in firings {
+                let each = (0..give.count).map(|n| firing + give.delay + n * give.stride);
+                each.for_each(|time| self.give_at(&[time], 0, 1));
             }
-            stride => firings.iter().for_each(|firing| {
-                self.reserve(give.count as usize);
-                (0..give.count).for_each(|n| self.push(firing + give.delay + n * stride, 1));
-            }),
-        }
-    }
-
-    /// Adds tokens, for which there is a place.
-    #[inline]
-    fn push(&mut self, time: u64, count: u64) {
-        let mask = self.ring.len() - 1;
-        self.given += count;
-        if self.first < self.end && time <= self.last {
-            self.ring[(self.end - 1) & mask].total = self.given;
             return;
         }
-        self.last = self.last.max(time);
-        self.ring[self.end & mask] = Given { time: self.last, total: self.given };
-        self.end += 1;
+        self.give_at(firings, give.delay, give.count);
     }
 
+    /// Gives `count` tokens `delay` after each of `firings`.
     #[inline]
-    fn reserve(&mut self, places: usize) {
-        if self.end - self.first + places > self.ring.len() {
-            self.grow(places);
+    fn give_at(&mut self, firings: &[u64], delay: u64, count: u64) {
+        if self.end - self.first + firings.len() > self.ring.len() {
+            self.grow(firings.len());
         }
+        let mask = self.ring.len() - 1;
+        let ring = self.ring.as_mut_slice();
+        // Where nothing is there to come after, the first becomes an entry of its own.
+        let mut last = if self.first == self.end { 0 } else { self.last };
+        for &firing in firings {
+            let time = firing + delay;
+            self.given += count;
+            if time > last {
+                last = time.max(self.last);
+                self.end += 1;
+                ring[(self.end - 1) & mask].time = last;
+            }
+            ring[(self.end - 1) & mask].total = self.given;
+        }
+        self.last = last;
     }
 
     #[cold]
@@ -155,10 +176,7 @@ mod tests {
 
     fn filled(tokens: &[(u64, u64)]) -> Queue {
         let mut queue = Queue::new(0);
-        tokens.iter().for_each(|&(time, count)| {
-            queue.reserve(1);
-            queue.push(time, count);
-        });
+        tokens.iter().for_each(|&(time, count)| queue.give_at(&[time], 0, count));
         queue
     }
 

@@ -1,8 +1,10 @@
 //! Evaluation of a token model, sample by sample.
 
 use super::flow::Flow;
+use super::pair::Pair;
 use super::queue::Queue;
 use super::{ActorId, EdgeId, Phase, TokenModel};
+use std::rc::Rc;
 
 /// Nothing can fire although the sample is not finished.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -28,16 +30,16 @@ pub struct Waiting {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct ActorState {
+pub(super) struct ActorState {
     block: usize,
     pass: u64,
     phase: usize,
-    fired: u64,
-    round: u64,
+    pub(super) fired: u64,
+    pub(super) round: u64,
     /// First edge at which the actor may fire again.
-    ready: u64,
+    pub(super) ready: u64,
     /// Edge at which it fired last.
-    last: u64,
+    pub(super) last: u64,
 }
 
 /// Clock edges of one sample at one actor.
@@ -50,20 +52,20 @@ pub struct Span {
 }
 
 /// Firings after which an actor lets others go on: what they wait for stays little.
-const TURN: u64 = 4096;
+pub(super) const TURN: u64 = 4096;
 /// Steps that some firings cost beside a step each.
-const VISIT: u64 = 4;
+pub(super) const VISIT: u64 = 4;
 
 /// A token model under evaluation. Edges are counted from 1, the first after reset.
 pub struct Run<'m> {
     model: &'m TokenModel,
-    queues: Vec<Queue>,
-    actors: Vec<ActorState>,
+    pub(super) queues: Vec<Queue>,
+    pub(super) actors: Vec<ActorState>,
     /// `[actor][sample]`.
-    spans: Vec<Vec<Span>>,
+    pub(super) spans: Vec<Vec<Span>>,
     /// `[actor]`: every firing, where asked for.
     firings: Vec<Option<Vec<u64>>>,
-    samples: u64,
+    pub(super) samples: u64,
     /// Least distance of samples at the source: so many cycles for so many samples.
     pace: (u64, u64),
     /// `[edge]`: what was taken and given when, where asked for.
@@ -71,13 +73,19 @@ pub struct Run<'m> {
     /// Whether anything was asked for.
     observed: bool,
     /// `[edge]`: the actor that takes from it.
-    takers: Vec<Option<usize>>,
+    pub(super) takers: Vec<Option<usize>>,
     /// Actors that may be able to fire: a bit each.
-    waiting: Vec<u64>,
+    pub(super) waiting: Vec<u64>,
     /// Steps of the evaluation so far.
-    effort: u64,
+    pub(super) effort: u64,
     /// Clock edges of the firings at hand.
-    times: Vec<u64>,
+    pub(super) times: Vec<u64>,
+    /// `[front]`: actors evaluated together with the next one, unless something was asked for.
+    pairs: Rc<[Option<Pair>]>,
+    /// As `times`, for the second of a pair.
+    pub(super) more_times: Vec<u64>,
+    /// Firings of a pair in turn.
+    pub(super) turns: Vec<(u64, u64)>,
 }
 
 impl TokenModel {
@@ -111,6 +119,9 @@ impl TokenModel {
             waiting: vec![0; self.actors.len().div_ceil(64)],
             effort: 0,
             times: vec![0; TURN as usize],
+            pairs: (0..self.actors.len()).map(|front| Pair::of(self, front)).collect(),
+            more_times: vec![0; TURN as usize],
+            turns: Vec::new(),
             model: self,
             queues: self.edges.iter().map(|edge| Queue::new(edge.initial)).collect(),
             actors: vec![
@@ -172,10 +183,11 @@ impl Run<'_> {
         }
         // Round after round in data order, so that each actor finds many tokens at once; two neighbours
         // with little room between them first do all that they can.
+        let pairs = Rc::clone(&self.pairs);
         let mut from = 0;
         while let Some(actor) = self.next_waiting(from).or_else(|| self.next_waiting(0)) {
             self.waiting[actor / 64] &= !(1 << (actor % 64));
-            self.advance(actor);
+            self.turn(actor, &pairs);
             from = if actor > 0 && self.is_waiting(actor - 1) { actor - 1 } else { actor + 1 };
         }
         if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary()
@@ -209,6 +221,21 @@ impl Run<'_> {
         words.into_iter().find(|&(_, bits)| bits != 0).map(|(n, bits)| (word + n) * 64 + bits.trailing_zeros() as usize)
     }
 
+    /// Lets `actor` fire, and the other of a pair with it.
+    fn turn(&mut self, actor: usize, pairs: &[Option<Pair>]) {
+        if !self.observed {
+            for front in [actor, actor.wrapping_sub(1)] {
+                if let Some(pair) = pairs.get(front).and_then(Option::as_ref) {
+                    self.advance_pair(front, pair);
+                    self.waiting[(front + 1) / 64] &= !(1 << ((front + 1) % 64));
+                    self.waiting[front / 64] &= !(1 << (front % 64));
+                    return;
+                }
+            }
+        }
+        self.advance(actor);
+    }
+
     /// Fires `actor` as often as it can within the samples released, or for a turn.
     fn advance(&mut self, actor: usize) {
         let program = &self.model.actors[actor];
@@ -226,7 +253,7 @@ impl Run<'_> {
                 break;
             }
             if turn == 0 {
-                self.wake(actor);
+                self.waiting[actor / 64] |= 1 << (actor % 64);
                 break;
             }
             turn = turn.saturating_sub(count);
@@ -283,10 +310,6 @@ impl Run<'_> {
 
     fn is_waiting(&self, actor: usize) -> bool {
         self.waiting[actor / 64] >> (actor % 64) & 1 == 1
-    }
-
-    fn wake(&mut self, actor: usize) {
-        self.waiting[actor / 64] |= 1 << (actor % 64);
     }
 
     /// Keeps what was asked for of the `count` firings at hand.
