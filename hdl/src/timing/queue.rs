@@ -2,56 +2,53 @@
 
 use super::{Give, Take};
 
-/// The first `total` tokens of an edge, counted from the start, are all usable from clock edge `time`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Given {
-    time: u64,
-    total: u64,
-}
-
-/// The tokens of an edge, first in first out.
+/// The tokens of an edge, first in first out, in units: what is given and taken is a whole number of them.
 ///
 /// An edge has one taker, whose firings are in order: a token that is usable before one ahead of it is
 /// as good as one usable with that one. So the times rise, and only the last token needed counts.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
-    /// What is there, from `first` up to `end`, each modulo the length, a power of two.
-    ring: Vec<Given>,
+    /// Clock edges from which units are usable, from `first` up to `end`, each modulo the length, a power
+    /// of two.
+    ring: Vec<u64>,
     first: usize,
     end: usize,
-    /// Tokens given from the start.
-    given: u64,
-    /// Tokens taken from the start.
-    taken: u64,
-    /// When the last token given is usable.
+    /// Units ahead of these that hold nobody up any more.
+    stock: usize,
+    /// When the last unit given is usable.
     last: u64,
+    /// Binary logarithm of the tokens of a unit.
+    shift: u32,
+    /// Tokens that are no unit and so never taken.
+    rest: u64,
 }
 
 impl Queue {
-    /// An edge that holds `initial` tokens, usable from the first clock edge.
-    pub fn new(initial: u64) -> Self {
-        let mut queue = Queue { ring: vec![Given::default(); 8], first: 0, end: 0, given: 0, taken: 0, last: 0 };
-        if initial > 0 {
-            queue.give_at(&[1], 0, initial);
-        }
-        queue
+    /// An edge that holds `initial` tokens, usable from the first clock edge. `counts`: the bits of all
+    /// numbers of tokens that are given or taken at once.
+    pub fn new(initial: u64, counts: u64) -> Self {
+        let shift = counts.trailing_zeros() % u64::BITS;
+        let (stock, rest) = ((initial >> shift) as usize, initial & ((1 << shift) - 1));
+        Queue { ring: vec![0; 8], first: 0, end: 0, stock, last: 0, shift, rest }
     }
 
     /// Tokens there are.
     pub fn held(&self) -> u64 {
-        self.given - self.taken
+        ((self.units() as u64) << self.shift) + self.rest
+    }
+
+    fn units(&self) -> usize {
+        self.stock + self.end - self.first
     }
 
     /// How often `take` can be done with what is there, at most `limit` times.
     pub fn takings(&self, take: &Take, limit: u64) -> u64 {
-        let Some(spare) = self.held().checked_sub(take.need) else { return 0 };
-        match take.consume {
+        let Some(spare) = (self.units() as u64).checked_sub(take.need >> self.shift) else { return 0 };
+        match take.consume >> self.shift {
             0 => limit,
             1 => limit.min(spare + 1),
-            consume => match spare < consume {
-                true => limit.min(1),
-                false => limit.min(spare / consume + 1),
-            },
+            consume if spare < consume => limit.min(1),
+            consume => limit.min(spare / consume + 1),
         }
     }
 
@@ -59,88 +56,97 @@ impl Queue {
     /// or stays where it is if that is later and `fresh` does not tell to forget it. They are there.
     pub fn take(&mut self, take: &Take, times: &mut [u64], fresh: bool) {
         let kept = if fresh { 0 } else { u64::MAX };
-        let (ring, mask) = (self.ring.as_slice(), self.ring.len() - 1);
-        let (mut first, mut wanted) = (self.first, self.taken + take.need);
-        for time in times.iter_mut() {
-            let mut given = ring[first & mask];
-            while given.total < wanted {
-                first += 1;
-                given = ring[first & mask];
+        let (need, consume) = ((take.need >> self.shift) as usize, (take.consume >> self.shift) as usize);
+        let mask = self.ring.len() - 1;
+        if (need, consume, self.stock) == (1, 1, 0) {
+            let start = self.first & mask;
+            let (before_wrap, wrapped) = times.split_at_mut(times.len().min(self.ring.len() - start));
+            for (times, ring) in [(before_wrap, &self.ring[start..]), (wrapped, &self.ring[..])] {
+                times.iter_mut().zip(ring).for_each(|(time, &usable)| *time = (*time & kept).max(usable));
             }
-            *time = (*time & kept).max(given.time);
-            wanted += take.consume;
+            self.first += times.len();
+            return;
         }
-        (self.first, self.taken) = (first, wanted - take.need);
+        let mut unit = need;
+        for time in times.iter_mut() {
+            let usable = match unit > self.stock {
+                true => self.ring[(self.first + unit - self.stock - 1) & mask],
+                false => 0,
+            };
+            *time = (*time & kept).max(usable);
+            unit += consume;
+        }
+        self.remove(unit - need);
+    }
+
+    fn remove(&mut self, units: usize) {
+        let stocked = units.min(self.stock);
+        self.stock -= stocked;
+        self.first += units - stocked;
     }
 
     /// The clock edge at which the first `count` tokens are usable. They are there.
     pub fn usable(&self, count: u64) -> u64 {
-        let mask = self.ring.len() - 1;
-        let mut at = self.first;
-        while self.ring[at & mask].total < self.taken + count {
-            at += 1;
+        match ((count >> self.shift) as usize).checked_sub(self.stock + 1) {
+            Some(at) => self.ring[(self.first + at) & (self.ring.len() - 1)],
+            None => 0,
         }
-        self.ring[at & mask].time
     }
 
     /// Takes the first `count` tokens. They are there.
     pub fn drop_first(&mut self, count: u64) {
-        let mask = self.ring.len() - 1;
-        self.taken += count;
-        while self.first < self.end && self.ring[self.first & mask].total <= self.taken {
-            self.first += 1;
-        }
+        self.remove((count >> self.shift) as usize);
     }
 
-    /// Does `give` once for each of `firings`.
-    #[inline]
+    /// Does `give` once for each of `firings`, which rise.
     pub fn give(&mut self, give: &Give, firings: &[u64]) {
-        if give.stride > 0 {
-            for &firing in firings {
-                let each = (0..give.count).map(|n| firing + give.delay + n * give.stride);
-                each.for_each(|time| self.give_at(&[time], 0, 1));
+        match give.stride {
+            0 => self.give_at(firings, give.delay, give.count),
+            stride => {
+                let (count, delay) = (give.count, give.delay);
+                let each = |&firing: &u64| (0..count).map(move |n| firing + delay + n * stride);
+                firings.iter().flat_map(each).for_each(|time| self.give_at(&[time], 0, 1));
             }
-            return;
         }
-        self.give_at(firings, give.delay, give.count);
     }
 
-    /// Gives `count` tokens `delay` after each of `firings`.
-    #[inline]
+    /// Gives `count` tokens `delay` after each of `firings`, which rise.
     fn give_at(&mut self, firings: &[u64], delay: u64, count: u64) {
-        if self.end - self.first + firings.len() > self.ring.len() {
-            self.grow(firings.len());
+        let units = (count >> self.shift) as usize;
+        let more = firings.len() * units;
+        if self.end - self.first + more > self.ring.len() {
+            self.grow(more);
         }
-        let mask = self.ring.len() - 1;
-        let ring = self.ring.as_mut_slice();
-        // Where nothing is there to come after, the first becomes an entry of its own.
-        let mut last = if self.first == self.end { 0 } else { self.last };
-        for &firing in firings {
-            let time = firing + delay;
-            self.given += count;
-            if time > last {
-                last = time.max(self.last);
-                self.end += 1;
-                ring[(self.end - 1) & mask].time = last;
+        let (last, mask) = (self.last, self.ring.len() - 1);
+        let time = |firing: u64| (firing + delay).max(last);
+        let start = self.end & mask;
+        if units == 1 {
+            let (before_wrap, wrapped) = firings.split_at(firings.len().min(self.ring.len() - start));
+            self.ring[start..].iter_mut().zip(before_wrap).for_each(|(unit, &firing)| *unit = time(firing));
+            self.ring.iter_mut().zip(wrapped).for_each(|(unit, &firing)| *unit = time(firing));
+        } else {
+            for (index, &firing) in firings.iter().enumerate() {
+                (0..units).for_each(|unit| self.ring[(start + index * units + unit) & mask] = time(firing));
             }
-            ring[(self.end - 1) & mask].total = self.given;
         }
-        self.last = last;
+        self.end += more;
+        self.last = firings.last().map_or(last, |&firing| time(firing));
     }
 
     #[cold]
-    fn grow(&mut self, places: usize) {
+    fn grow(&mut self, more: usize) {
         let start = self.first & (self.ring.len() - 1);
         self.ring.rotate_left(start);
         (self.first, self.end) = (0, self.end - self.first);
-        self.ring.resize((self.end + places).next_power_of_two(), Given::default());
+        self.ring.resize((self.end + more).next_power_of_two(), 0);
     }
 
     /// Forgets the times up to `origin`, before which no firing will be.
     pub fn settle(&mut self, origin: u64) {
         let mask = self.ring.len() - 1;
-        while self.end - self.first >= 2 && self.ring[(self.first + 1) & mask].time <= origin {
+        while self.first < self.end && self.ring[self.first & mask] <= origin {
             self.first += 1;
+            self.stock += 1;
         }
     }
 
@@ -148,19 +154,15 @@ impl Queue {
     /// by then are one, and the others follow as edge and number.
     pub fn describe(&self, origin: u64, state: &mut Vec<u64>) {
         const MARK: u64 = u64::MAX;
-        state.push(MARK);
         let mask = self.ring.len() - 1;
-        let mut counted = self.taken;
-        let mut before = None;
-        for given in (self.first..self.end).map(|at| self.ring[at & mask]).filter(|given| given.total > self.taken) {
-            let time = given.time.saturating_sub(origin);
-            let count = given.total - counted;
-            counted = given.total;
+        state.extend([MARK, 0, self.stock as u64]);
+        let mut before = 0;
+        for time in (self.first..self.end).map(|at| self.ring[at & mask].saturating_sub(origin)) {
             match state.last_mut() {
-                Some(last) if before == Some(time) => *last += count,
-                _ => state.extend([time, count]),
+                Some(units) if before == time => *units += 1,
+                _ => state.extend([time, 1]),
             }
-            before = Some(time);
+            before = time;
         }
     }
 }
@@ -175,7 +177,7 @@ mod tests {
     }
 
     fn filled(tokens: &[(u64, u64)]) -> Queue {
-        let mut queue = Queue::new(0);
+        let mut queue = Queue::new(0, 1);
         tokens.iter().for_each(|&(time, count)| queue.give_at(&[time], 0, count));
         queue
     }
@@ -184,18 +186,18 @@ mod tests {
     fn a_taking_waits_for_the_last_of_its_tokens_and_never_overtakes() {
         let mut queue = filled(&[(4, 2), (7, 2), (6, 1), (10, 2), (13, 2), (15, 2)]);
         assert_eq!((queue.held(), queue.takings(&take(3), 9)), (11, 3));
-        let mut times = [0, 9, 0];
+        let mut times = [0, 11, 0];
         queue.take(&take(3), &mut times, false);
-        assert_eq!(times, [7, 9, 13]);
+        assert_eq!(times, [7, 11, 13]);
         assert_eq!((queue.held(), queue.takings(&take(3), 9), queue.takings(&take(2), 9)), (2, 0, 1));
     }
 
     #[test]
     fn tokens_come_back_in_order_from_a_queue_that_grows() {
-        let mut queue = Queue::new(3);
+        let mut queue = Queue::new(3, 1);
         let mut times = [0; 3];
         queue.take(&take(1), &mut times, true);
-        assert_eq!(times, [1; 3]);
+        assert_eq!(times, [0; 3]);
         for round in 0..50u64 {
             let give = Give { edge: EdgeId(0), count: 3, delay: 2, stride: 1 };
             queue.give(&give, &[10 * round, 10 * round + 5]);

@@ -104,14 +104,20 @@ impl TokenModel {
     /// As there.
     pub fn start_paced(&self, pace: (u64, u64)) -> Run<'_> {
         let mut takers = vec![None; self.edges.len()];
+        // The bits of all numbers of tokens that move at once.
+        let mut counts = vec![0; self.edges.len()];
         for (index, actor) in self.actors.iter().enumerate() {
-            for take in actor.phases().flat_map(|(_, phase)| &phase.takes) {
-                let taker = takers[take.edge.0].replace(index);
-                assert!(
-                    taker.is_none_or(|taker| taker == index),
-                    "edge `{}` has two takers",
-                    self.edges[take.edge.0].name
-                );
+            for (_, phase) in actor.phases() {
+                for take in &phase.takes {
+                    let edge = take.edge.0;
+                    let taker = takers[edge].replace(index);
+                    let alone = taker.is_none_or(|taker| taker == index);
+                    assert!(alone, "edge `{}` has two takers", self.edges[edge].name);
+                    counts[edge] |= take.need | take.consume;
+                }
+                for give in &phase.gives {
+                    counts[give.edge.0] |= if give.stride > 0 { 1 } else { give.count };
+                }
             }
         }
         Run {
@@ -123,7 +129,7 @@ impl TokenModel {
             more_times: vec![0; TURN as usize],
             turns: Vec::new(),
             model: self,
-            queues: self.edges.iter().map(|edge| Queue::new(edge.initial)).collect(),
+            queues: self.edges.iter().zip(counts).map(|(edge, counts)| Queue::new(edge.initial, counts)).collect(),
             actors: vec![
                 ActorState { block: 0, pass: 0, phase: 0, fired: 0, round: 0, ready: 1, last: 0 };
                 self.actors.len()
