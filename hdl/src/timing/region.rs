@@ -71,9 +71,9 @@ impl TokenModel {
     /// Whether the design keeps up with `pace` (so many cycles for so many samples), and the steps that
     /// the answer took. The first actor is paced.
     ///
-    /// As [`TokenModel::sustains`], and no as soon as some actor falls behind the pace in each of more
-    /// samples than a dependency can reach back without going round a loop twice: such a loop is slower
-    /// than the pace.
+    /// As [`TokenModel::sustains`], and no as soon as what is furthest behind the pace falls behind in more
+    /// samples in a row than a dependency reaches back without going through an edge twice, or by the same
+    /// in more samples than any edge holds: then a loop is slower than the pace.
     pub fn keeps_up(&self, pace: (u64, u64), limit: u64) -> (Verdict, u64) {
         let (deepest, all) = self.reach();
         let mut run = self.start_paced(pace);
@@ -88,7 +88,7 @@ impl TokenModel {
             }
             rises = if rise > 0 { rises + 1 } else { 0 };
             equal = if rise > 0 && rise == before { equal + 1 } else { 0 };
-            equal > deepest.min(1) || rises > all
+            equal > deepest || rises > all
         };
         let verdict = match run.repeats_unless(limit, falls_behind) {
             Err(_) => Verdict::Stops,
