@@ -11,6 +11,8 @@ use systole_hdl::timing::{EdgeId, TokenModel, Verdict};
 
 /// Assignments up to which the search is exhaustive.
 const EXHAUSTIVE_LIMIT: u64 = 200;
+/// Steps of the simulator up to which it is: about a second.
+const EXHAUSTIVE_EFFORT: u64 = 60_000_000;
 
 /// What every search needs to know.
 #[derive(Clone, Copy, Debug)]
@@ -169,7 +171,8 @@ impl Search {
         let spare = best - bits(floors);
         let ranges: Vec<u64> = members.iter().map(|fifo| spare / fifo.width.max(1)).collect();
         let assignments = ranges.iter().try_fold(1u64, |product, range| product.checked_mul(range + 1));
-        if assignments.is_none_or(|count| count > EXHAUSTIVE_LIMIT) {
+        let Some(assignments) = assignments.filter(|&count| count <= EXHAUSTIVE_LIMIT) else { return false };
+        if assignments * self.judge(entries).1 > EXHAUSTIVE_EFFORT {
             return false;
         }
         // What is nowhere deeper than an assignment that fails, fails.
