@@ -191,3 +191,57 @@ impl Run<'_> {
         self.effort += super::run::VISIT + count;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ActorId, EdgeId};
+    use super::*;
+
+    /// A chain of actors, each with a way back of little room; the numbers follow from `seed`.
+    fn chain(mut seed: u64) -> (TokenModel, Vec<ActorId>) {
+        let mut number = |most: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % most + 1
+        };
+        let mut model = TokenModel::new();
+        let mut before: Option<(EdgeId, EdgeId, u64)> = None;
+        let mut actors = Vec::new();
+        for stage in 0..4 {
+            let (takes_of, gives_of, cycles) = (number(3), number(4), number(3));
+            let data = model.edge(format!("data {stage}"), 0);
+            let space = model.edge(format!("space {stage}"), 4 + number(12));
+            let mut takes = vec![Take { edge: space, need: gives_of, consume: gives_of }];
+            let mut gives = vec![Give { edge: data, count: gives_of, delay: number(3), stride: 0 }];
+            if let Some((data, space, _)) = before {
+                takes.push(Take { edge: data, need: takes_of, consume: takes_of });
+                gives.push(Give { edge: space, count: takes_of, delay: number(2) - 1, stride: 0 });
+            }
+            // 6^3 firings of the source: every number of tokens a sample can be divided by all taken at once.
+            let repeat = before.map_or(216, |(_, _, tokens)| tokens / takes_of);
+            actors.push(model.actor(format!("stage {stage}"), vec![Phase { repeat, takes, gives, cycles }], 1));
+            before = Some((data, space, repeat * gives_of));
+        }
+        let (data, space, tokens) = before.unwrap();
+        let takes = vec![Take { edge: data, need: 1, consume: 1 }];
+        let gives = vec![Give { edge: space, count: 1, delay: 1, stride: 0 }];
+        actors.push(model.actor("sink", vec![Phase { repeat: tokens, takes, gives, cycles: number(2) }], 1));
+        (model, actors)
+    }
+
+    #[test]
+    fn pairs_fire_at_the_same_clock_edges_as_single_actors() {
+        let mut pairs = 0;
+        for seed in 0..100 {
+            let (model, actors) = chain(seed);
+            pairs += (0..actors.len()).filter(|&front| Pair::of(&model, front).is_some()).count();
+            let (mut together, mut apart) = (model.start(), model.start());
+            actors.iter().for_each(|&actor| apart.record(actor));
+            for sample in 0..4 {
+                assert_eq!(together.sample(), apart.sample(), "seed {seed}");
+                assert_eq!(together.state(), apart.state(), "seed {seed}, sample {sample}");
+            }
+            actors.iter().for_each(|&actor| assert_eq!(together.spans(actor), apart.spans(actor), "seed {seed}"));
+        }
+        assert!(pairs > 100, "{pairs} pairs");
+    }
+}

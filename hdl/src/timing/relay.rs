@@ -51,3 +51,29 @@ impl TokenModel {
         sound.then_some(Relay { actor, giver, edge: edge.0 })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ActorId, Take};
+    use super::*;
+
+    #[test]
+    fn without_relays_the_rest_fires_at_the_same_clock_edges() {
+        let mut model = TokenModel::new();
+        let [results, data] = ["results", "data"].map(|name| model.edge(name, 0));
+        let space = model.edge("space", 3);
+        let take = |edge| vec![Take { edge, need: 1, consume: 1 }];
+        let give = |edge, delay| vec![Give { edge, count: 1, delay, stride: 0 }];
+        for (name, takes, gives, cycles) in [
+            ("source", take(space), give(results, 4), 2),
+            ("relay", take(results), give(data, 3), 1),
+            ("sink", take(data), give(space, 1), 3),
+        ] {
+            model.actor(name, vec![Phase { repeat: 10, takes, gives, cycles }], 1);
+        }
+        let less = model.without_relays();
+        assert_eq!((model.actors.len(), less.actors.len()), (3, 2));
+        assert_eq!(less.latency(ActorId(0), ActorId(1)), model.latency(ActorId(0), ActorId(2)));
+        assert_eq!(less.steady(100), model.steady(100));
+    }
+}
