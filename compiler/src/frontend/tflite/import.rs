@@ -2,10 +2,11 @@
 
 use super::model::{Model, OperatorRecord, QuantizationRecord, TensorRecord};
 use super::operators::{node_name, operator};
-use super::schema;
+use super::{schema, shapes};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Format, Graph, Node, Quantization, Tensor, TensorId};
-use crate::ops::NodeView;
+use crate::ops::reshape::Reshape;
+use crate::ops::{NodeView, Op};
 use ndarray::{ArrayD, IxDyn};
 use std::collections::HashSet;
 
@@ -24,7 +25,7 @@ pub fn import(model: &Model, name: &str) -> Result<Graph, CompileError> {
     let mut errors = Vec::new();
     for (index, record) in model.operators.iter().enumerate() {
         match importer.node(node_name(index, record), record) {
-            Ok(node) => nodes.push(node),
+            Ok(node) => nodes.extend(node),
             Err(error) => errors.push(error),
         }
     }
@@ -65,8 +66,11 @@ impl<'m> Importer<'m> {
         }
     }
 
-    /// The node of a record, checked with its operands and results.
-    fn node(&mut self, name: String, record: &OperatorRecord) -> Result<Node, CompileError> {
+    /// The node of a record, checked with its operands and results; none where its result is constant.
+    fn node(&mut self, name: String, record: &OperatorRecord) -> Result<Option<Node>, CompileError> {
+        if self.fold(&name, record)? {
+            return Ok(None);
+        }
         let op = operator(&name, record)?;
         let mut inputs = Vec::with_capacity(record.inputs.len());
         for &operand in &record.inputs {
@@ -74,13 +78,60 @@ impl<'m> Importer<'m> {
         }
         let outputs: Vec<TensorId> =
             record.outputs.iter().map(|&result| self.tensor(result, &name)).collect::<Result<_, _>>()?;
+        self.infer(&op, record, &inputs, &outputs);
         let tensor = |id: TensorId| &self.tensors[id.0 as usize];
         op.check(&NodeView {
             name: &name,
             inputs: inputs.iter().map(|id| id.map(tensor)).collect(),
             outputs: outputs.iter().map(|&id| tensor(id)).collect(),
         })?;
-        Ok(Node { op, name, inputs, outputs })
+        Ok(Some(Node { op, name, inputs, outputs }))
+    }
+
+    /// Whether the operator computes a shape: its result then is a constant.
+    fn fold(&mut self, name: &str, record: &OperatorRecord) -> Result<bool, CompileError> {
+        let &[result] = record.outputs.as_slice() else { return Ok(false) };
+        if !shapes::folds(record.code) {
+            return Ok(false);
+        }
+        let mut operands = Vec::with_capacity(record.inputs.len());
+        for &operand in &record.inputs {
+            operands.push(if operand == -1 { None } else { Some(self.tensor(operand, name)?) });
+        }
+        let result = self.tensor(result, name)?;
+        let of = |id: TensorId| &self.tensors[id.0 as usize];
+        let operands: Vec<Option<&Tensor>> = operands.into_iter().map(|id| id.map(of)).collect();
+        let Some(values) = shapes::fold(record, &operands, of(result)) else { return Ok(false) };
+        let tensor = &mut self.tensors[result.0 as usize];
+        tensor.shape = values.shape().to_vec();
+        tensor.constant = Some(ConstantData::Int(values));
+        Ok(true)
+    }
+
+    /// The shape of a result that the file leaves open, where a constant operand says it. The converter writes 1 for
+    /// every open dimension.
+    fn infer(&mut self, op: &Op, record: &OperatorRecord, inputs: &[Option<TensorId>], outputs: &[TensorId]) {
+        let (&[number], &[output]) = (record.outputs.as_slice(), outputs) else { return };
+        let signature = usize::try_from(number).ok().and_then(|index| self.model.tensors.get(index));
+        if !signature.is_some_and(|record| record.signature.iter().skip(1).any(|&dim| dim < 0)) {
+            return;
+        }
+        let operand = |position: usize| {
+            let id = inputs.get(position).copied().flatten();
+            id.map(|id| &self.tensors[id.0 as usize])
+        };
+        let (Some(data), Some(numbers)) = (operand(0), operand(1)) else { return };
+        let Some(ConstantData::Int(numbers)) = &numbers.constant else { return };
+        let numbers: Vec<i64> = numbers.iter().copied().collect();
+        let shape = match op {
+            Op::Reshape(Reshape::Reshape) => shapes::reshaped(&numbers, data.shape.iter().product()),
+            Op::Tile(tile) => tile.shape(&data.shape, &numbers),
+            _ => None,
+        };
+        let count = |shape: &[usize]| shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+        if let Some(shape) = shape.filter(|shape| count(shape).is_some_and(|count| count <= ELEMENT_LIMIT)) {
+            self.tensors[output.0 as usize].shape = shape;
+        }
     }
 
     /// The tensor of a number that `user` refers to.

@@ -10,6 +10,7 @@ mod import;
 mod model;
 mod operators;
 mod schema;
+mod shapes;
 
 use crate::diagnostic::CompileError;
 use crate::graph::Graph;

@@ -85,13 +85,15 @@ impl Lowering<'_> {
                 };
                 (QuantOp::Pool(pool), vec![input.tensor])
             }
-            FloatSource::Concat(parts) => {
-                let mut tensors = Vec::with_capacity(parts.len());
+            FloatSource::Concat { parts, axis } => {
+                let (mut tensors, mut shapes) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
                 for part in parts {
                     let name = format!("{}.requantized", self.tensor(&operator, part.tensor)?.name);
-                    tensors.push(self.requantized(&operator, part, &functions, target, &name)?);
+                    let tensor = self.requantized(&operator, part, &functions, target, &name)?;
+                    shapes.push(self.tensor(&operator, tensor)?.shape.clone());
+                    tensors.push(tensor);
                 }
-                (QuantOp::Concat, tensors)
+                (QuantOp::behind_each_other(&shapes, axis), tensors)
             }
         };
         let tensor = self.add_quantized(self.result_name(node), shape, target)?;
