@@ -9,7 +9,8 @@ use systole_arith::join::{Combine, OperandMap};
 use systole_arith::{IntType, Range, Requantizer};
 use systole_hdl::cells::Cells;
 use systole_hdl::engine::{
-    ArgMaxEngine, ConcatEngine, Engine, JoinEngine, JoinOperand, PassEngine, ReduceEngine, Reduction, RepeatEngine, Turns,
+    ArgMaxEngine, ConcatEngine, Engine, JoinEngine, JoinOperand, PassEngine, ReduceEngine, Reduction, RepeatEngine,
+    Turns,
 };
 use systole_hdl::requantize::RequantizeSpec;
 use systole_hdl::stage::{InputStream, StageSpec};
@@ -313,7 +314,7 @@ fn a_repeat_stage_starts_a_word_in_every_cycle_where_its_input_is_there() {
         let lanes = case.spec.requantize.lanes;
         let (_, left) = case.predicted();
         let beats = case.spec.engine.results().pixels * port.channels.div_ceil(lanes);
-        let ends: Vec<u64> = left[0].iter().copied().skip(beats - 1).step_by(beats).collect();
+        let ends: Vec<u64> = left.iter().copied().skip(beats - 1).step_by(beats).collect();
         let cycles = case.spec.engine.cycles();
         assert_eq!(ends[2] - ends[1], cycles, "seed {seed}: {:?}", case.spec.engine);
     }

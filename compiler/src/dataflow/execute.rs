@@ -29,7 +29,9 @@ impl Stage {
             (Engine::Repeat(engine), [input]) => {
                 let ([rows, columns], [down, across]) = (engine.image, engine.factors);
                 let pixel = |row: usize, column: usize| {
-                    input[(row / down * columns + column / across) * engine.channels..][..engine.channels].iter().copied()
+                    input[(row / down * columns + column / across) * engine.channels..][..engine.channels]
+                        .iter()
+                        .copied()
                 };
                 let row = |row: usize| (0..columns * across).flat_map(move |column| pixel(row, column));
                 (0..rows * down).flat_map(row).collect()

@@ -143,8 +143,7 @@ pub(super) fn reduced(view: &NodeView, keep_dims: bool) -> Result<Reduced, Compi
     };
     let axes = view.constant_integers(1, "axes")?;
     let rank = input.shape.len() as i64;
-    let positive: Vec<i64> =
-        axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+    let positive: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
     let spatial = 1..rank - 1;
     let (Some((size, channels, row_axis)), false, true) =
         (image, axes.is_empty(), positive.iter().all(|axis| spatial.contains(axis)))

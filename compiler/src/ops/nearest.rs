@@ -10,11 +10,7 @@ pub fn whole_factor(input: usize, output: usize, source: impl Fn(usize) -> usize
 }
 
 /// The operator that enlarges an image by the factors that `sources` of rows and columns have.
-pub fn enlargement(
-    image: [usize; 2],
-    output: [usize; 2],
-    sources: [&dyn Fn(usize) -> usize; 2],
-) -> Option<Repeat> {
+pub fn enlargement(image: [usize; 2], output: [usize; 2], sources: [&dyn Fn(usize) -> usize; 2]) -> Option<Repeat> {
     let [down, across] = [0, 1].map(|axis| whole_factor(image[axis], output[axis], sources[axis]));
     Some(Repeat { image, factors: [down?, across?] })
 }

@@ -76,7 +76,10 @@ impl ResizeNearest {
         let along = |axis: usize| move |index: usize| self.source(image[axis], output[axis], index);
         let repeat = enlargement(image, output, [&along(0), &along(1)]).ok_or_else(|| {
             view.error(
-                format!("it resizes {}x{} to {}x{} pixels, each not equally often", image[0], image[1], output[0], output[1]),
+                format!(
+                    "it resizes {}x{} to {}x{} pixels, each not equally often",
+                    image[0], image[1], output[0], output[1]
+                ),
                 "enlarge by whole factors, with half_pixel_centers or without align_corners",
             )
         })?;

@@ -6,6 +6,7 @@ use super::random::{activation, constant, network, Random};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Graph, Node, TensorId};
 use crate::passes::lowering::{Lowering, Value};
+use crate::profile::Profile;
 use ndarray::{arr1, IxDyn};
 
 /// The operator; copies along each dimension, or the shape of the result, are operand 1.
@@ -28,7 +29,8 @@ impl Tile {
 
     /// Shape of the result.
     pub fn shape(self, input: &[usize], numbers: &[i64]) -> Option<Vec<usize>> {
-        let numbers = numbers.iter().map(|&n| usize::try_from(n).ok().filter(|&n| n > 0)).collect::<Option<Vec<_>>>()?;
+        let numbers =
+            numbers.iter().map(|&n| usize::try_from(n).ok().filter(|&n| n > 0)).collect::<Option<Vec<_>>>()?;
         match self {
             Tile::Tile if numbers.len() == input.len() => {
                 input.iter().zip(numbers).map(|(&dim, copies)| dim.checked_mul(copies)).collect()
@@ -84,6 +86,12 @@ impl Tile {
     pub fn lower(self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let view = NodeView::new(lowering.graph, node);
         self.check(&view)?;
+        if (self, lowering.profile) == (Tile::Tile, Profile::Tflm) {
+            return Err(view.error(
+                "TensorFlow Lite Micro has no such operator",
+                "use BROADCAST_TO or RESIZE_NEAREST_NEIGHBOR, or another profile",
+            ));
+        }
         let [from, to] = [view.input(0, "input")?, view.output()?].map(|tensor| sample_shape(&tensor.shape));
         let (_, scale, zero_point) = lowering.integer_operand(node, 0)?;
         let input = lowering.shaped_operand(node, 0, &from)?;

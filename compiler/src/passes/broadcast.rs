@@ -39,11 +39,7 @@ fn steps(from: &[usize], to: &[usize]) -> Option<Vec<Step>> {
             let repeat = Repeat { image: [outer, inner], factors: [copies, 1] };
             shape[axis..end].copy_from_slice(&to[axis..end]);
             let channels = shape[last];
-            steps.push(Step {
-                from: vec![outer, inner, channels],
-                repeat,
-                to: vec![outer * copies, inner, channels],
-            });
+            steps.push(Step { from: vec![outer, inner, channels], repeat, to: vec![outer * copies, inner, channels] });
         }
         axis = end.max(axis + 1);
     }

@@ -123,9 +123,8 @@ impl ConcatEngine {
         beats: &[u64],
     ) -> EdgeId {
         let results = model.edge("concat results", 0);
-        let group = |source: &BeatSource, count: u64| {
-            beat_phase(&[*source], credits, count, Some((results, Self::LATENCY)))
-        };
+        let group =
+            |source: &BeatSource, count: u64| beat_phase(&[*source], credits, count, Some((results, Self::LATENCY)));
         let blocks: Vec<Block> = match &self.turns {
             Turns::Channels(_) => {
                 let words = sources.iter().zip(self.words());
@@ -155,7 +154,12 @@ impl ConcatEngine {
                 _ => format!("{pixels} pixels of {channels}"),
             })
             .collect();
-        intake.m.comment(format!("{} {}, in this order, in beats of {}.", parts.join(" and "), self.element, self.lanes));
+        intake.m.comment(format!(
+            "{} {}, in this order, in beats of {}.",
+            parts.join(" and "),
+            self.element,
+            self.lanes
+        ));
         let m = &mut intake.m;
         let words = self.words();
         let longest = words.iter().copied().max().unwrap_or(1);

@@ -153,8 +153,7 @@ impl RepeatEngine {
     fn module(&self, gate: &CreditGate<'_>) -> Result<Arc<Module>, HdlError> {
         let RepeatEngine { image: [_, columns], factors: [row_copies, copies], channels, lanes, element, .. } = *self;
         let (depth, words) = (self.depth(), self.words());
-        let name =
-            format!("repeat_{row_copies}x{copies}_w{columns}_c{channels}x{lanes}_{element}_{}", gate.suffix());
+        let name = format!("repeat_{row_copies}x{copies}_w{columns}_c{channels}x{lanes}_{element}_{}", gate.suffix());
         let mut intake = Intake::new(name, &[self.port()], gate);
         let m = &mut intake.m;
         m.comment(format!("Pixels of {channels} {element}, {words} words each, from a ring of {depth} words:"));

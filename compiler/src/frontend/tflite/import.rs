@@ -1,5 +1,6 @@
 //! Records of a TFLite file -> [`Graph`].
 
+use super::dilation::Interleaved;
 use super::model::{Model, OperatorRecord, QuantizationRecord, TensorRecord};
 use super::operators::{node_name, operator};
 use super::{schema, shapes};
@@ -8,7 +9,7 @@ use crate::graph::{ConstantData, ElementType, Format, Graph, Node, Quantization,
 use crate::ops::reshape::Reshape;
 use crate::ops::{NodeView, Op};
 use ndarray::{ArrayD, IxDyn};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Most elements of a tensor that the file holds no values of.
 const ELEMENT_LIMIT: usize = 1 << 24;
@@ -24,6 +25,13 @@ pub fn import(model: &Model, name: &str) -> Result<Graph, CompileError> {
     let mut nodes = Vec::with_capacity(model.operators.len());
     let mut errors = Vec::new();
     for (index, record) in model.operators.iter().enumerate() {
+        if let Some(dilated) = importer.dilated(index, record) {
+            match dilated {
+                Ok(parts) => nodes.extend(parts),
+                Err(error) => errors.push(error),
+            }
+            continue;
+        }
         match importer.node(node_name(index, record), record) {
             Ok(node) => nodes.extend(node),
             Err(error) => errors.push(error),
@@ -45,10 +53,12 @@ pub fn import(model: &Model, name: &str) -> Result<Graph, CompileError> {
 }
 
 /// Tensors made so far: those that operators and the model's ends refer to.
-struct Importer<'m> {
-    model: &'m Model<'m>,
+pub(super) struct Importer<'m> {
+    pub(super) model: &'m Model<'m>,
     ids: Vec<Option<TensorId>>,
-    tensors: Vec<Tensor>,
+    pub(super) tensors: Vec<Tensor>,
+    /// Tensors of interleaved images, by their numbers.
+    pub(super) interleaved: HashMap<i32, Interleaved>,
     names: HashSet<String>,
     /// Bytes of constants that may still be decoded.
     decodes: usize,
@@ -61,6 +71,7 @@ impl<'m> Importer<'m> {
             model,
             ids: vec![None; model.tensors.len()],
             tensors: Vec::new(),
+            interleaved: HashMap::new(),
             names: HashSet::new(),
             decodes: DECODES_PER_BYTE * held,
         }
@@ -79,13 +90,24 @@ impl<'m> Importer<'m> {
         let outputs: Vec<TensorId> =
             record.outputs.iter().map(|&result| self.tensor(result, &name)).collect::<Result<_, _>>()?;
         self.infer(&op, record, &inputs, &outputs);
+        self.checked(name, op, inputs, outputs).map(Some)
+    }
+
+    /// A node, checked with its operands and results.
+    pub(super) fn checked(
+        &self,
+        name: String,
+        op: Op,
+        inputs: Vec<Option<TensorId>>,
+        outputs: Vec<TensorId>,
+    ) -> Result<Node, CompileError> {
         let tensor = |id: TensorId| &self.tensors[id.0 as usize];
         op.check(&NodeView {
             name: &name,
             inputs: inputs.iter().map(|id| id.map(tensor)).collect(),
             outputs: outputs.iter().map(|&id| tensor(id)).collect(),
         })?;
-        Ok(Some(Node { op, name, inputs, outputs }))
+        Ok(Node { op, name, inputs, outputs })
     }
 
     /// Whether the operator computes a shape: its result then is a constant.
@@ -135,7 +157,7 @@ impl<'m> Importer<'m> {
     }
 
     /// The tensor of a number that `user` refers to.
-    fn tensor(&mut self, number: i32, user: &str) -> Result<TensorId, CompileError> {
+    pub(super) fn tensor(&mut self, number: i32, user: &str) -> Result<TensorId, CompileError> {
         let index = usize::try_from(number).ok().filter(|&index| index < self.ids.len()).ok_or_else(|| {
             CompileError::node(
                 user,
@@ -212,7 +234,7 @@ impl<'m> Importer<'m> {
     }
 
     /// `name`, or what is left of it once it must differ from all others.
-    fn unique_name(&mut self, name: &str, index: usize) -> String {
+    pub(super) fn unique_name(&mut self, name: &str, index: usize) -> String {
         let mut candidate = if name.is_empty() { format!("tensor_{index}") } else { name.to_string() };
         while self.names.contains(&candidate) {
             candidate = format!("{candidate}_{index}");

@@ -151,7 +151,6 @@ fn unsupported(node: &str, operator: &str) -> CompileError {
 fn rewrite(operator: &str) -> Option<&'static str> {
     Some(match operator {
         "BATCH_MATMUL" => "use FULLY_CONNECTED with constant weights",
-        "BATCH_TO_SPACE_ND" | "SPACE_TO_BATCH_ND" => "give the convolution between them its dilation factors instead",
         "CAST" => "cast on the host",
         "CONV_3D" => "use CONV_2D on each slice and ADD",
         "DIV" => "multiply by the reciprocal, as MUL with a constant",

@@ -216,6 +216,8 @@ pub mod builtin {
     pub const CUSTOM: i32 = 32;
     pub const PAD: i32 = 34;
     pub const GATHER: i32 = 36;
+    pub const BATCH_TO_SPACE_ND: i32 = 37;
+    pub const SPACE_TO_BATCH_ND: i32 = 38;
     pub const MEAN: i32 = 40;
     pub const SUB: i32 = 41;
     pub const SQUEEZE: i32 = 43;

@@ -13,8 +13,24 @@ const ELEMENT_LIMIT: usize = 1024;
 pub fn folds(code: i32) -> bool {
     use builtin::*;
     const CODES: [i32; 18] = [
-        SHAPE, STRIDED_SLICE, SLICE, PACK, CONCATENATION, GATHER, CAST, RESHAPE, SQUEEZE, EXPAND_DIMS, ADD, SUB, MUL,
-        MAXIMUM, MINIMUM, REDUCE_PROD, FILL, BROADCAST_ARGS,
+        SHAPE,
+        STRIDED_SLICE,
+        SLICE,
+        PACK,
+        CONCATENATION,
+        GATHER,
+        CAST,
+        RESHAPE,
+        SQUEEZE,
+        EXPAND_DIMS,
+        ADD,
+        SUB,
+        MUL,
+        MAXIMUM,
+        MINIMUM,
+        REDUCE_PROD,
+        FILL,
+        BROADCAST_ARGS,
     ];
     CODES.contains(&code)
 }
@@ -53,7 +69,8 @@ pub fn fold(record: &OperatorRecord, operands: &[Option<&Tensor>], result: &Tens
             concatenate(at(axis, first.ndim())?, &every()?).ok()?
         }
         (builtin::GATHER, _) if first.ndim() == 1 => {
-            let place = |&index: &i64| usize::try_from(index).ok().and_then(|index| first.get(IxDyn(&[index])).copied());
+            let place =
+                |&index: &i64| usize::try_from(index).ok().and_then(|index| first.get(IxDyn(&[index])).copied());
             let indices = values(1)?;
             let picked = indices.iter().map(place).collect::<Option<Vec<_>>>()?;
             ArrayD::from_shape_vec(indices.raw_dim(), picked).ok()?
@@ -205,7 +222,8 @@ mod tests {
     fn one_dimension_of_a_shape_may_be_open() {
         assert_eq!(reshaped(&[-1, 4], 12), Some(vec![3, 4]));
         assert_eq!(reshaped(&[1, 12], 12), Some(vec![1, 12]));
-        for (target, count) in [(vec![-1, 5], 12), (vec![-1, -1], 12), (vec![0, 12], 12), (vec![i64::MAX, i64::MAX], 1)] {
+        for (target, count) in [(vec![-1, 5], 12), (vec![-1, -1], 12), (vec![0, 12], 12), (vec![i64::MAX, i64::MAX], 1)]
+        {
             assert_eq!(reshaped(&target, count), None, "{target:?}");
         }
     }

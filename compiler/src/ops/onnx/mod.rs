@@ -141,9 +141,11 @@ impl OnnxOp {
     pub fn folds(&self, operands: &Operands) -> bool {
         use shape_arithmetic::ShapeArithmetic;
         match self {
-            OnnxOp::MatMul(_) | OnnxOp::Conv(_) | OnnxOp::QuantizedMatMul(_) | OnnxOp::Pooling(_) | OnnxOp::Resize(_) => {
-                false
-            },
+            OnnxOp::MatMul(_)
+            | OnnxOp::Conv(_)
+            | OnnxOp::QuantizedMatMul(_)
+            | OnnxOp::Pooling(_)
+            | OnnxOp::Resize(_) => false,
             OnnxOp::ShapeArithmetic(ShapeArithmetic::Shape { .. }) => true,
             _ => operands.present().all(|tensor| tensor.constant.is_some()),
         }

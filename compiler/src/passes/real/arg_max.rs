@@ -17,9 +17,12 @@ impl Lowering<'_> {
     /// Whether the index along `axis` of the file's operand, the batch included, is found from the accelerator's
     /// integers: where it is asked of the hardware, or the dimension is innermost in the accelerator alone.
     pub fn searches_integers(&self, node: &Node, axis: usize) -> bool {
-        let innermost_in_file = node.inputs.first().copied().flatten().is_none_or(|id| {
-            self.graph.tensor(id).shape.iter().skip(axis + 1).all(|&dim| dim == 1)
-        });
+        let innermost_in_file = node
+            .inputs
+            .first()
+            .copied()
+            .flatten()
+            .is_none_or(|id| self.graph.tensor(id).shape.iter().skip(axis + 1).all(|&dim| dim == 1));
         self.arg_max == ArgMaxPlace::Hardware || !innermost_in_file
     }
 
@@ -34,7 +37,8 @@ impl Lowering<'_> {
         let id = self.operand_id(node, 0)?;
         let file = sample_shape(&self.graph.tensor(id).shape);
         let held = self.held_as(&node.name, tensor, &layout)?;
-        let is_innermost = layout.is_aligned(&file) && axis.checked_sub(1).is_some_and(|axis| layout.innermost() == Some(axis));
+        let is_innermost =
+            layout.is_aligned(&file) && axis.checked_sub(1).is_some_and(|axis| layout.innermost() == Some(axis));
         if !is_innermost {
             return Err(CompileError::node(
                 &node.name,

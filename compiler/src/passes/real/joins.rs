@@ -1,14 +1,20 @@
 //! Float operators of several dequantized tensors.
 
+use super::close::formula_error;
 use super::floating::{Dequantized, FloatSource, PendingFloat};
+use super::requantize::{stored, Target};
 use crate::diagnostic::CompileError;
 use crate::graph::Node;
 use crate::ops::onnx::operands::broadcast_shape;
 use crate::ops::sample_shape;
 use crate::passes::layout::Layout;
-use crate::passes::lowering::Lowering;
-use crate::quant::TensorId;
-use systole_arith::join::OrtOperation;
+use crate::passes::lowering::{Lowering, Value};
+use crate::quant::{Map, QuantOp, TensorId};
+use ndarray::ArrayD;
+use systole_arith::formula::OrtQuantization;
+use systole_arith::join::{OrtJoin, OrtOperation};
+use systole_arith::table::JoinConstant;
+use systole_arith::{JoinFormula, TableFormula};
 
 impl Lowering<'_> {
     /// A sum, difference or product of two operands, given with their places in the node.
@@ -26,22 +32,67 @@ impl Lowering<'_> {
         };
         let sides = [(*first_place, left.tensor), (*second_place, right.tensor)];
         let ([first, second], layout) = self.under_one_shape(node, sides)?;
-        let (mut left, mut right) =
-            (Dequantized { tensor: first, ..*left }, Dequantized { tensor: second, ..*right });
+        let (mut left, mut right) = (Dequantized { tensor: first, ..*left }, Dequantized { tensor: second, ..*right });
         if operation == OrtOperation::Add && self.exchanges(node, [*first_place, *second_place]) {
             std::mem::swap(&mut left, &mut right);
         }
         Ok(PendingFloat {
             node: node.name.clone(),
-            source: FloatSource::Join {
-                operation,
-                left,
-                right,
-            },
+            source: FloatSource::Join { operation, left, right },
             functions: Vec::new(),
             shape: layout.shape().to_vec(),
             layout,
         })
+    }
+
+    /// A sum or product of `variable` and the constant integers `values` of the quantization `constant`, each given with
+    /// its place in the node: a function of each element, by the formula of two tensors.
+    ///
+    /// # Errors
+    /// If the constant varies along another dimension than the one that the accelerator holds innermost.
+    pub fn join_constant(
+        &mut self,
+        node: &Node,
+        operation: OrtOperation,
+        (place, variable): (usize, Dequantized),
+        (constant_place, constant, values): (usize, OrtQuantization, &ArrayD<i64>),
+        target: Target,
+    ) -> Result<Value, CompileError> {
+        let file = sample_shape(&self.graph.tensor(self.operand_id(node, place)?).shape);
+        let layout = self.layout(&node.name, variable.tensor)?;
+        let own = sample_shape(values.shape());
+        // Which dimension of the file, counted from the last, the constant varies along.
+        let long: Vec<usize> = (1..=own.len()).filter(|&back| own[own.len() - back] != 1).collect();
+        let innermost = layout.innermost().filter(|_| layout.is_aligned(&file)).map(|axis| file.len() - axis);
+        let fits = match long.as_slice() {
+            [] => true,
+            [back] => innermost == Some(*back) && file.get(file.len() - back) == own.get(own.len() - back),
+            _ => false,
+        };
+        if !fits {
+            return Err(CompileError::node(
+                &node.name,
+                format!("a constant of shape {:?} on samples of shape {file:?}", values.shape()),
+                "use one constant, or one a channel",
+            ));
+        }
+        let constant_first =
+            (constant_place < place) != (operation == OrtOperation::Add && self.exchanges(node, [0, 3]));
+        let (left, right) = match constant_first {
+            true => (constant, variable.quantization),
+            false => (variable.quantization, constant),
+        };
+        let failed = |error: systole_arith::formula::FormulaError| formula_error(&node.name, &error.to_string());
+        let join = OrtJoin::new(operation, left, right, target.quantization, target.element).map_err(failed)?;
+        let constants = values.iter().copied().collect();
+        let formula = JoinConstant { join: Box::new(JoinFormula::Ort(join)), constants, constant_first };
+        let map = Map { formula: TableFormula::JoinConstant(formula), table: None };
+        let input = if long.is_empty() { variable.tensor } else { self.held_as(&node.name, variable.tensor, &layout)? };
+        let shape = self.tensor(&node.name, input)?.shape.clone();
+        let output = self.add_quantized(self.result_name(node), shape, target)?;
+        self.layouts.insert(output, layout);
+        self.add_node(&node.name, QuantOp::Map(map), vec![input], output);
+        Ok(stored(output))
     }
 
     /// Two operands, given with their places in the node, repeated to one shape of the accelerator, and how the
@@ -110,7 +161,11 @@ impl Lowering<'_> {
     ///
     /// # Errors
     /// If there is no result, or `axis` is the batch.
-    pub(super) fn concat_order(&self, node: &Node, axis: usize) -> Result<(Vec<usize>, Vec<usize>, usize), CompileError> {
+    pub(super) fn concat_order(
+        &self,
+        node: &Node,
+        axis: usize,
+    ) -> Result<(Vec<usize>, Vec<usize>, usize), CompileError> {
         let result = node
             .outputs
             .first()

@@ -136,7 +136,12 @@ impl Lowering<'_> {
         Ok(output)
     }
 
-    fn add_quantized(&mut self, name: String, shape: Vec<usize>, target: Target) -> Result<TensorId, CompileError> {
+    pub(super) fn add_quantized(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        target: Target,
+    ) -> Result<TensorId, CompileError> {
         let Target { quantization, element } = target;
         let scale = self.rational(&name, quantization.scale)?;
         self.add_tensor(name, shape, element, element.range(), Some((&scale, quantization.zero_point)))
