@@ -2,7 +2,7 @@
 
 use super::proto::{TensorShapeProto, ValueInfoProto};
 use crate::diagnostic::CompileError;
-use crate::graph::{Graph, Tensor};
+use crate::graph::{Graph, Node, Tensor};
 use crate::ops::onnx::{OnnxOp, Operands};
 use crate::ops::Op;
 use crate::passes::keep_nodes::keep_nodes;
