@@ -96,16 +96,14 @@ impl Handle {
 }
 
 impl Waiting {
-    /// Waits, and lays the outputs out in `output`.
-    pub fn wait(self, output: &mut [u8]) -> Result<(), Failure> {
-        if output.len() != self.bytes {
-            return Err(Failure::usage(format!(
-                "`output` has {} bytes, this batch's take {}",
-                output.len(),
-                self.bytes
-            )));
+    /// Waits for the outputs, which the caller expects to take `room` bytes.
+    pub fn wait(self, room: usize) -> Result<Vec<u8>, Failure> {
+        if room != self.bytes {
+            return Err(Failure::usage(format!("`output` has {room} bytes, this batch's take {}", self.bytes)));
         }
-        self.element.bytes(&self.pending.wait()?, output)
+        let mut output = vec![0; self.bytes];
+        self.element.bytes(&self.pending.wait()?, &mut output)?;
+        Ok(output)
     }
 }
 

@@ -5,6 +5,7 @@
 //! [`systole_last_error`]. Functions may be called from several threads at once, except that a handle
 //! must not be used while it is closed.
 #![allow(unsafe_code)] // A C caller hands over raw pointers.
+#![allow(non_camel_case_types)] // Types have the names that C programs use.
 
 mod boards;
 mod elements;
@@ -101,8 +102,8 @@ pub unsafe extern "C" fn systole_open(
             let names = slice(boards, count, "boards")?.iter().map(|&name| string(name, "boards"));
             (string(bundle, "bundle")?, names.collect::<Result<Vec<_>, _>>()?, place(opened, "opened")?)
         };
-        *opened = std::ptr::null_mut();
-        *opened = Box::into_raw(Box::new(systole_boards { handle: open(bundle, &names)? }));
+        opened.set(std::ptr::null_mut());
+        opened.set(Box::into_raw(Box::new(systole_boards { handle: open(bundle, &names)? })));
         Ok(())
     })
 }
@@ -137,7 +138,7 @@ pub unsafe extern "C" fn systole_input(boards: *const systole_boards, tensor: *m
     guard(|| {
         // SAFETY: as this function's caller promises; null pointers are refused.
         let (boards, tensor) = unsafe { (shared(boards, "boards")?, place(tensor, "tensor")?) };
-        *tensor = boards.handle.input()?;
+        tensor.set(boards.handle.input()?);
         Ok(())
     })
 }
@@ -151,12 +152,12 @@ pub unsafe extern "C" fn systole_output(boards: *const systole_boards, tensor: *
     guard(|| {
         // SAFETY: as this function's caller promises; null pointers are refused.
         let (boards, tensor) = unsafe { (shared(boards, "boards")?, place(tensor, "tensor")?) };
-        *tensor = boards.handle.output()?;
+        tensor.set(boards.handle.output()?);
         Ok(())
     })
 }
 
-/// Computes a batch and waits for it. Lengths are in bytes and must be those of `samples` samples.
+/// Computes a batch and waits for it. Both lengths are in bytes and fit the number of samples.
 ///
 /// # Safety
 /// `boards` comes from systole_open; `input` has `input_bytes` bytes and `output` takes `output_bytes`.
@@ -173,11 +174,12 @@ pub unsafe extern "C" fn systole_infer(
     guard(|| {
         // SAFETY: as this function's caller promises; null pointers are refused.
         let (boards, input, output) = unsafe {
-            let output = slice_mut(output.cast::<u8>(), output_bytes, "output")?;
+            let output = room(output.cast::<u8>(), output_bytes, "output")?;
             (shared(boards, "boards")?, slice(input.cast::<u8>(), input_bytes, "input")?, output)
         };
-        boards.handle.check_output(samples, output.len())?;
-        boards.handle.begin(input, samples, timeout_ms)?.wait(output)
+        boards.handle.check_output(samples, output.length)?;
+        output.set(&boards.handle.begin(input, samples, timeout_ms)?.wait(output.length)?);
+        Ok(())
     })
 }
 
@@ -200,9 +202,9 @@ pub unsafe extern "C" fn systole_begin(
             let input = slice(input.cast::<u8>(), input_bytes, "input")?;
             (shared(boards, "boards")?, input, place(pending, "pending")?)
         };
-        *pending = std::ptr::null_mut();
+        pending.set(std::ptr::null_mut());
         let waiting = boards.handle.begin(input, samples, timeout_ms)?;
-        *pending = Box::into_raw(Box::new(systole_pending { waiting }));
+        pending.set(Box::into_raw(Box::new(systole_pending { waiting })));
         Ok(())
     })
 }
@@ -220,8 +222,9 @@ pub unsafe extern "C" fn systole_wait(pending: *mut systole_pending, output: *mu
         // SAFETY: made by Box::into_raw in systole_begin, and waited for once, as the caller promises.
         let pending = unsafe { Box::from_raw(pending) };
         // SAFETY: as this function's caller promises; null pointers are refused.
-        let output = unsafe { slice_mut(output.cast::<u8>(), output_bytes, "output")? };
-        pending.waiting.wait(output)
+        let output = unsafe { room(output.cast::<u8>(), output_bytes, "output")? };
+        output.set(&pending.waiting.wait(output.length)?);
+        Ok(())
     })
 }
 
@@ -252,7 +255,7 @@ pub unsafe extern "C" fn systole_read_statistics(
     guard(|| {
         // SAFETY: as this function's caller promises; null pointers are refused.
         let (boards, statistics) = unsafe { (shared(boards, "boards")?, place(statistics, "statistics")?) };
-        *statistics = boards.handle.statistics();
+        statistics.set(boards.handle.statistics());
         Ok(())
     })
 }
@@ -264,12 +267,23 @@ unsafe fn shared<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure>
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
+/// Where a caller wants a value, which may hold anything until then.
+struct Place<T>(*mut T);
+
+impl<T> Place<T> {
+    fn set(&self, value: T) {
+        // SAFETY: `place` was promised memory for a value; nothing that lies there is read or dropped.
+        unsafe { self.0.write(value) }
+    }
+}
+
 /// # Safety
-/// A pointer that is not null refers to memory for a value that nothing else uses meanwhile. The
-/// value that lies there is overwritten, never read or dropped: the types are plain data.
-unsafe fn place<'a, T>(pointer: *mut T, name: &str) -> Result<&'a mut T, Failure> {
-    // SAFETY: as the caller promises.
-    unsafe { pointer.as_mut() }.ok_or_else(|| null(name))
+/// A pointer that is not null refers to memory for a value that nothing else uses during the call.
+unsafe fn place<T>(pointer: *mut T, name: &str) -> Result<Place<T>, Failure> {
+    match pointer.is_null() {
+        true => Err(null(name)),
+        false => Ok(Place(pointer)),
+    }
 }
 
 /// # Safety
@@ -283,14 +297,28 @@ unsafe fn slice<'a, T>(pointer: *const T, length: usize, name: &str) -> Result<&
     }
 }
 
+/// Where a caller wants bytes, which may hold anything until then.
+struct Bytes {
+    start: *mut u8,
+    length: usize,
+}
+
+impl Bytes {
+    /// Writes as many bytes as there is room for; more never come, since lengths were compared.
+    fn set(&self, bytes: &[u8]) {
+        let count = bytes.len().min(self.length);
+        // SAFETY: `room` was promised memory for `length` bytes, which the driver's own do not overlap.
+        unsafe { self.start.copy_from_nonoverlapping(bytes.as_ptr(), count) }
+    }
+}
+
 /// # Safety
-/// A pointer that is not null refers to `length` bytes that nothing else uses meanwhile.
-unsafe fn slice_mut<'a>(pointer: *mut u8, length: usize, name: &str) -> Result<&'a mut [u8], Failure> {
-    match pointer.is_null() {
-        true if length == 0 => Ok(&mut []),
-        true => Err(null(name)),
-        // SAFETY: as the caller promises.
-        false => Ok(unsafe { slice::from_raw_parts_mut(pointer, length) }),
+/// A pointer that is not null refers to memory for `length` bytes that nothing else uses during the call.
+unsafe fn room(start: *mut u8, length: usize, name: &str) -> Result<Bytes, Failure> {
+    match start.is_null() {
+        true if length > 0 => Err(null(name)),
+        true => Ok(Bytes { start: std::ptr::NonNull::dangling().as_ptr(), length: 0 }),
+        false => Ok(Bytes { start, length }),
     }
 }
 

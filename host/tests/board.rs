@@ -132,6 +132,16 @@ fn a_dead_link_and_a_stranger_at_the_registers_are_told_apart() {
     transport.shell(|shell| shell.dead = true);
     let error = Board::open(&manifest(), transport, options()).err().unwrap();
     assert!(error.to_string().contains("all ones") && error.to_string().contains("power"), "{error}");
+    let transport = Loopback::new(&manifest(), Behaviour::default());
+    transport.shell(|shell| shell.magic = 0x1fc2_0006);
+    let error = Board::open(&manifest(), transport.clone(), options()).err().unwrap();
+    assert_eq!(error, BoardError::NotAShell(0x1fc2_0006));
+    transport.shell(|shell| (shell.magic, shell.abi) = (0x5359_5354, 2 << 16 | 3));
+    let error = Board::open(&manifest(), transport.clone(), options()).err().unwrap();
+    assert_eq!(error, BoardError::Abi { major: 2, minor: 3 });
+    // A later minor version has more registers, and all of these.
+    transport.shell(|shell| shell.abi = 1 << 16 | 9);
+    assert!(Board::open(&manifest(), transport, options()).is_ok());
 }
 
 #[test]
@@ -170,4 +180,13 @@ fn several_boards_share_the_frames() {
     assert_eq!(sent.iter().sum::<u64>(), 60);
     assert!(sent.iter().all(|&count| count >= 10), "{sent:?}");
     assert!(Boards::new(vec![]).is_err());
+}
+
+#[test]
+fn boards_with_different_designs_do_not_share_the_work() {
+    let mut other = manifest();
+    other.parameter_hash = "22".repeat(16);
+    let second = Board::open(&other, Loopback::new(&other, Behaviour::default()), options()).unwrap();
+    let error = Boards::new(vec![open(Behaviour::default()).0, second]).err().unwrap();
+    assert!(matches!(error, BoardError::Mixed { .. }), "{error}");
 }

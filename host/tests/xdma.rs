@@ -136,6 +136,27 @@ fn registers_are_words_inside_the_map() {
 }
 
 #[test]
+fn interrupts_are_counted_and_waited_for_until_the_deadline() {
+    let _alone = alone();
+    let nodes = NodesBoard::new(&manifest(), "events");
+    let without = XdmaTransport::open(&nodes.prefix(), XdmaOptions::default()).unwrap();
+    assert!(!without.caps().events);
+    assert!(matches!(without.wait_event(Instant::now()), Err(TransferError::Gone { .. })));
+    drop(without);
+
+    let path = nodes.folder().join("xdma0_events_0");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut pipe = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let transport = XdmaTransport::open(&nodes.prefix(), XdmaOptions::default()).unwrap();
+    assert!(transport.caps().events);
+    let soon = Instant::now() + Duration::from_millis(20);
+    assert!(matches!(transport.wait_event(soon), Err(TransferError::Timeout { .. })));
+    assert!(Instant::now() >= soon);
+    std::io::Write::write_all(&mut pipe, &3u32.to_le_bytes()).unwrap();
+    assert_eq!(transport.wait_event(Instant::now() + PATIENCE).unwrap(), 3);
+}
+
+#[test]
 fn a_missing_node_is_named() {
     let _alone = alone();
     let folder = tempfile();

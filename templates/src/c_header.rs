@@ -58,18 +58,14 @@ pub fn render(source: &str) -> Result<String, TemplateError> {
 fn register(register: &registers::Register) -> RegisterRows {
     let name = format!("SYSTOLE_REG_{}", register.name);
     let words = if register.words > 1 { format!(" ({} words, low word first)", register.words) } else { String::new() };
-    let field = |field: &Field| {
-        Constant::new(
-            format!("SYSTOLE_{}_{}", register.name, field.name),
-            format!("{:#x}u", field.mask()),
-            field.meaning,
-        )
-    };
+    let field =
+        |field: &Field| Constant::new(format!("{name}_{}", field.name), format!("{:#x}u", field.mask()), field.meaning);
+    let fields = register.fields.iter().map(field).collect();
     RegisterRows {
         name,
         value: format!("{:#04x}u", register.offset),
         comment: format!("{}; {}{words}", register.meaning, register.access.code()),
-        fields: register.fields.iter().map(field).collect(),
+        fields,
     }
 }
 

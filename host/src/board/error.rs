@@ -32,6 +32,14 @@ pub enum BoardError {
         /// Of the board.
         board: DesignHash,
     },
+    /// Boards that shall share the work hold different designs.
+    #[error("the boards hold different designs: {first}, and {other}; program them with the same bitstream")]
+    Mixed {
+        /// Of the first board.
+        first: DesignHash,
+        /// Of the first that differs.
+        other: DesignHash,
+    },
     /// The bundle's manifest does not describe an accelerator.
     #[error("{reason}")]
     Bundle {

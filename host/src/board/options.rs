@@ -12,7 +12,7 @@ pub struct BoardOptions {
     /// How long the board may move no beat while frames are on it, before it is reset. Shorter than
     /// the kernel module's own timeout (10 s unless it was told otherwise).
     pub stall_timeout: Duration,
-    /// How often the state of a quiet board is read.
+    /// How often the state of a quiet board is read, and deadlines and cancellations are looked at.
     pub poll_interval: Duration,
     /// How long stopping all transfers may take, before a board counts as failed. Longer than the
     /// kernel module's own timeout, since a transfer that nothing can stop ends with it.

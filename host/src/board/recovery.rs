@@ -160,7 +160,7 @@ impl Shared {
 
     fn expire(&self, now: Instant) {
         let mut verdicts = Vec::new();
-        self.lock().expire(now, &mut verdicts);
+        self.lock().expire(now, self.options.poll_interval, &mut verdicts);
         deliver(verdicts);
     }
 }

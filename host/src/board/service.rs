@@ -296,10 +296,8 @@ impl Shared {
 
     /// One round: completions, deadlines, a look at a quiet board, further frames. Whether the stream is broken.
     fn turn(&self, done: &mut Vec<Completion>, watch: &mut Watch) -> bool {
-        let now = Instant::now();
-        let soonest = self.lock().deadline();
-        let until = now + self.options.poll_interval;
-        let completed = self.transport.complete(done, soonest.map_or(until, |soonest| soonest.clamp(now, until)));
+        let interval = self.options.poll_interval;
+        let completed = self.transport.complete(done, Instant::now() + interval);
         let quiet = matches!(completed, Ok(0));
         let trouble = if quiet { self.look(watch).err() } else { None };
 
@@ -316,7 +314,7 @@ impl Shared {
             if let Some(fault) = trouble {
                 window.break_off(fault);
             }
-            window.expire(Instant::now(), &mut verdicts);
+            window.expire(Instant::now(), interval, &mut verdicts);
             self.send(&mut window);
             window.is_unconfirmed()
         };

@@ -4,7 +4,7 @@ use super::request::{Job, Verdict};
 use super::{Fault, Geometry, RequestError, Statistics};
 use crate::transport::{DmaBuffer, TransferError};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use systole_bundle::frame::{Expected, FrameHeader, HEADER_BYTES};
 
 /// What a board is doing.
@@ -48,6 +48,8 @@ pub struct Window {
     /// What the shell's counter of input beats must read once all frames of this epoch are taken.
     pub beats_in: u64,
     pub statistics: Statistics,
+    /// When deadlines were looked at last.
+    expired: Option<Instant>,
     /// When the first request came.
     pub begun: Option<Instant>,
 }
@@ -88,14 +90,14 @@ impl Window {
             spare_credit: 0,
             beats_in: 0,
             statistics: Statistics::default(),
+            expired: None,
             begun: None,
         }
     }
 
-    /// Requests whose caller still waits.
+    /// Requests on the board or in front of it.
     pub fn outstanding(&self) -> usize {
-        let held = self.held.iter().map(|(job, _)| job);
-        self.pending.iter().chain(&self.in_flight).chain(held).filter(|job| !job.is_over()).count()
+        self.pending.len() + self.in_flight.len() + usize::from(self.held.is_some())
     }
 
     /// Whether the board's thread has nothing to do.
@@ -112,20 +114,19 @@ impl Window {
         self.fault.get_or_insert(fault);
     }
 
-    /// Ends every request that was taken back or whose time is up.
-    pub fn expire(&mut self, now: Instant, verdicts: &mut Vec<Verdict>) {
+    /// Ends every request that was taken back or whose time is up, unless that was done less than
+    /// `interval` ago.
+    pub fn expire(&mut self, now: Instant, interval: Duration, verdicts: &mut Vec<Verdict>) {
+        if self.expired.is_some_and(|last| now.saturating_duration_since(last) < interval) {
+            return;
+        }
+        self.expired = Some(now);
         let before = verdicts.len();
         let held = self.held.iter_mut().map(|(job, _)| job);
         let jobs = self.pending.iter_mut().chain(&mut self.in_flight).chain(held);
         verdicts.extend(jobs.filter_map(|job| job.expire(now)));
         self.pending.retain(|job| !job.is_over());
         self.statistics.failed += (verdicts.len() - before) as u64;
-    }
-
-    /// The earliest deadline of a request whose caller waits.
-    pub fn deadline(&self) -> Option<Instant> {
-        let held = self.held.iter().map(|(job, _)| job);
-        self.pending.iter().chain(&self.in_flight).chain(held).filter_map(Job::deadline).min()
     }
 
     /// Ends every request with `error`.

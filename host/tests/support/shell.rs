@@ -39,6 +39,9 @@ pub struct Shell {
     credit: u32,
     scratch: u32,
     watchdog: u32,
+    /// What the registers of that name read.
+    pub magic: u32,
+    pub abi: u32,
     /// Every register reads all ones: the link is down.
     pub dead: bool,
     /// Makes the next soft resets never complete.
@@ -70,6 +73,8 @@ impl Shell {
             credit: 0,
             scratch: 0,
             watchdog: 0,
+            magic: registers::MAGIC_VALUE,
+            abi: registers::ABI_VALUE,
             dead: false,
             reset_stuck: false,
             counters: [0; 7],
@@ -87,8 +92,8 @@ impl Shell {
         let Some(register) = registers::at(offset) else { return 0 };
         let word = ((offset - register.offset) / 4) as usize;
         match register.name {
-            "MAGIC" => registers::MAGIC_VALUE,
-            "ABI" => registers::ABI_VALUE,
+            "MAGIC" => self.magic,
+            "ABI" => self.abi,
             "STRUCTURE_HASH" => self.design.structure[word],
             "PARAMETER_HASH" => self.design.parameter[word],
             "CAPS" => 1 | 1 << 8 | 1 << 9 | 1 << 10,
