@@ -62,8 +62,10 @@ pub struct Simulator {
     pub build_seconds: f64,
     /// Whether the built model was there already.
     pub cached: bool,
-    object: PathBuf,
+    pub(crate) object: PathBuf,
     pub(crate) rom_folder: PathBuf,
+    /// Which of the object's accelerators it is.
+    pub(crate) device: u32,
     pub(crate) trace: Option<PathBuf>,
 }
 
@@ -95,14 +97,14 @@ impl Simulator {
             control: context.control()?,
             top: context.top().to_string(),
         };
-        let (entry, made) =
-            cache.entry(&format!("model-{}", plan.key()), |folder| plan.build_model(folder, on_step))?;
+        let (object, made) = plan.object(on_step)?;
         Ok(Simulator {
             manifest,
             build_seconds: begin.elapsed().as_secs_f64(),
             cached: !made,
-            object: entry.join("model.so"),
+            object,
             rom_folder,
+            device: 0,
             trace: trace.map(Path::to_path_buf),
         })
     }
@@ -116,19 +118,26 @@ impl Simulator {
 }
 
 /// Everything that a build depends on.
-struct Plan<'a> {
-    toolchain: &'a Toolchain,
-    cache: &'a Cache,
-    flags: Vec<String>,
-    format: Option<Waveform>,
+pub(crate) struct Plan<'a> {
+    pub toolchain: &'a Toolchain,
+    pub cache: &'a Cache,
+    pub flags: Vec<String>,
+    pub format: Option<Waveform>,
     /// File names and texts, sorted by name.
-    verilog: Vec<(String, String)>,
-    shim: String,
-    control: String,
-    top: String,
+    pub verilog: Vec<(String, String)>,
+    pub shim: String,
+    pub control: String,
+    pub top: String,
 }
 
 impl Plan<'_> {
+    /// The shared object, in the cache, and whether it had to be built.
+    pub fn object(&self, on_step: &mut dyn FnMut(BuildStep)) -> Result<(PathBuf, bool), SimError> {
+        let (entry, made) =
+            self.cache.entry(&format!("model-{}", self.key()), |folder| self.build_model(folder, on_step))?;
+        Ok((entry.join("model.so"), made))
+    }
+
     /// Hash of all inputs, 128 bits in hexadecimal.
     fn key(&self) -> String {
         let mut hash = self.tool_hash();
@@ -259,7 +268,7 @@ impl Plan<'_> {
 }
 
 /// Flags of every compiler call but optimization and waveforms.
-fn compile_flags(toolchain: &Toolchain) -> Vec<String> {
+pub(crate) fn compile_flags(toolchain: &Toolchain) -> Vec<String> {
     let include = toolchain.root.join("include");
     let mut flags = vec![
         "-std=c++17".to_string(),

@@ -53,6 +53,12 @@ pub enum SimError {
         /// Folder that was searched.
         folder: PathBuf,
     },
+    /// Two bundles of a pack have different files of one name.
+    #[error("{path}: another bundle has a different file of this name; give the designs' nodes names of their own")]
+    Clash {
+        /// One of the files.
+        path: PathBuf,
+    },
     /// A file or folder cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -122,6 +128,7 @@ impl SimError {
             | SimError::Template(_)
             | SimError::Manifest { .. }
             | SimError::NoVerilog { .. }
+            | SimError::Clash { .. }
             | SimError::Io { .. }
             | SimError::Build { .. }
             | SimError::Load { .. }

@@ -2,8 +2,9 @@
 
 use crate::dataflow::{DataflowGraph, Node, PORT_BUFFER_DEPTH};
 use crate::diagnostic::CompileError;
+use std::sync::Arc;
 use systole_hdl::top::{PortSpec, TopSpec, TopStage};
-use systole_hdl::typed;
+use systole_hdl::typed::{self, Module};
 
 /// Text of the hardware.
 pub struct Hardware {
@@ -17,14 +18,25 @@ pub struct Hardware {
     pub parameter_hash: String,
 }
 
-/// Builds every module of the design.
+fn internal(cause: String) -> CompileError {
+    CompileError::Internal { pass: "emit_verilog", cause }
+}
+
+/// The design's top module, with everything below it.
 ///
 /// # Errors
 /// If a module breaks a guarantee of the typed layer: our bug.
-pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
-    let internal = |cause: String| CompileError::Internal { pass: "emit_verilog", cause };
+pub fn top_module(design: &DataflowGraph) -> Result<Arc<Module>, CompileError> {
     let spec = top(design).ok_or_else(|| internal("the design is not a chain between two ports".into()))?;
-    let module = spec.module().map_err(|error| internal(error.to_string()))?;
+    spec.module().map_err(|error| internal(error.to_string()))
+}
+
+/// Builds every module of the design.
+///
+/// # Errors
+/// As [`top_module`].
+pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
+    let module = top_module(design)?;
     let verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;
     let images = typed::rom_files(&module).map_err(|error| internal(error.to_string()))?;
     let mut files = Vec::new();
@@ -44,7 +56,7 @@ pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
     }
     files.push(("files.f".into(), list));
     let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex()[..32].to_string();
-    Ok(Hardware { top: spec.name, files, structure_hash: digest(structure), parameter_hash: digest(parameters) })
+    Ok(Hardware { top: design.name.clone(), files, structure_hash: digest(structure), parameter_hash: digest(parameters) })
 }
 
 /// The design as a top module.

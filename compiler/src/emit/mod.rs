@@ -4,7 +4,7 @@ mod hardware;
 mod manifest;
 mod write;
 
-pub use hardware::Hardware;
+pub use hardware::{top_module, Hardware};
 pub use write::{write_bundle, BundleText};
 
 use crate::dataflow::{DataflowGraph, Figures};
