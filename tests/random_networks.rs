@@ -15,6 +15,7 @@ use std::time::Instant;
 use systole::compiler::emit;
 use systole::compiler::ops::random::Random;
 use systole::compiler::passes::schedule_stages::{self, ScheduleOptions};
+use systole::compiler::quant::Border;
 use systole::compiler::schedule::Goal;
 use systole::compiler::{CompileError, DataflowGraph, Graph, Profile, QuantGraph};
 use systole::host::Session;
@@ -55,8 +56,11 @@ fn member_of(seed: u64, graph: &Graph, profile: Profile, folder: &Path) -> Optio
     }
     let random = &mut Random::new(seed);
     let mut budget = random.pick(&BUDGETS);
-    let lanes = |random: &mut Random| random.pick(&[None, None, Some(1), Some(3)]);
-    let (input_lanes, output_lanes) = (lanes(random), lanes(random));
+    let mut lanes = |border: &Border| {
+        let channels = quant.tensor(border.tensor).channels();
+        random.pick(&[None, None, Some(1), Some(3)]).filter(|&lanes| lanes <= channels)
+    };
+    let (input_lanes, output_lanes) = (lanes(&quant.inputs[0]), lanes(&quant.outputs[0]));
     let design = loop {
         let goal = Goal::MaxMultipliers(budget);
         let options = ScheduleOptions { goal, input_lanes, output_lanes, ..ScheduleOptions::default() };

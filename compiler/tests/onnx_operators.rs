@@ -56,7 +56,7 @@ impl Account {
     fn close(self, name: &str, expected: &[&str]) {
         let Account { reference, hardware, operators } = self;
         println!("{name}: {reference} elements, {hardware} in hardware; {operators:?}");
-        assert!(reference > 10_000 && hardware > 10_000, "{name}: {reference} and {hardware} elements");
+        assert!(reference > 5_000 && hardware > 10_000, "{name}: {reference} and {hardware} elements");
         let found = |kind: &&str| operators.get(kind).is_some_and(|&count| count >= 20);
         assert!(expected.iter().all(found), "{name}: {expected:?} in {operators:?}");
     }
@@ -98,7 +98,7 @@ fn exact(layer: qonnx::Layer, expected: &[&str]) {
 
 #[test]
 fn quantized_convolutions_compute_what_the_operator_does() {
-    quantized(Layer::Conv, &["conv", "dense", "depthwise"]);
+    quantized(Layer::Conv, &["conv", "depthwise"]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn quantized_matrix_products_compute_what_the_operator_does() {
 
 #[test]
 fn convolutions_between_quantizers_compute_what_the_operators_do() {
-    exact(qonnx::Layer::Conv, &["conv", "dense"]);
+    exact(qonnx::Layer::Conv, &["conv"]);
     exact(qonnx::Layer::Depthwise, &["depthwise"]);
 }
 

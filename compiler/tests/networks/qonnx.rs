@@ -331,7 +331,8 @@ impl Network {
                 shape
             }
         };
-        let plain = matches!(layer, Layer::MaxPool | Layer::Concat | Layer::Trunc);
+        // A sum of two tensors takes one factor for all channels.
+        let plain = matches!(layer, Layer::Residual | Layer::Concat | Layer::Trunc);
         if !plain && (layer == Layer::Elementwise || self.random.within(0, 2) == 0) {
             self.elementwise(after[0]);
         }

@@ -33,10 +33,9 @@ impl Lowering<'_> {
                 "join computed tensors of one shape only",
             ));
         }
-        let layout = self.layout(&node.name, left.tensor)?;
         // Both under the shape of the first.
+        let layout = self.held(&node.name, left.tensor)?;
         let shape = self.tensor(&node.name, left.tensor)?.shape.clone();
-        let layout = if layout.is_in_order() { Layout::in_order(&shape) } else { layout };
         let held = self.held_as(&node.name, right.tensor, &layout)?;
         let under = match shape == layout.shape() {
             true => left.tensor,
