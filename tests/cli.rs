@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use support::{repository, run_in, status, stderr, stdout, text};
+use support::{repository, run_in, status, stderr, stdout, systole, text};
 use systole::bundle::{Array, Manifest};
 use tempfile::TempDir;
 
@@ -336,6 +336,34 @@ fn run_writes_what_the_runtime_gives_for_any_batch_size() {
 }
 
 #[test]
+fn run_takes_the_files_of_a_folder_and_arrays_from_standard_input() {
+    let folder = scratch();
+    let expected = Array::read(&in_repository(VECTORS), "output_tflm").unwrap();
+    let Array::Int(inputs, name) = Array::read(&in_repository(VECTORS), "input").unwrap() else { panic!("integers") };
+    // Standard input carries both halves one after another.
+    let (mut stream, parts) = (Vec::new(), folder.path().join("parts"));
+    std::fs::create_dir(&parts).unwrap();
+    let (first, rest) = inputs.view().split_at(ndarray::Axis(0), 5);
+    for (file, part) in [("0.npy", first), ("1.npy", rest)] {
+        let part = systole::npy::encode(&Array::Int(part.to_owned(), name.clone())).unwrap();
+        std::fs::write(parts.join(file), &part).unwrap();
+        stream.extend(part);
+    }
+    std::fs::write(folder.path().join("stream"), stream).unwrap();
+    let answers = folder.path().join("answers.npy");
+    for input in [text(&parts), "-"] {
+        let output = systole()
+            .args(["run", text(bundle()), "--input", input, "--output", text(&answers), "--batch", "4"])
+            .stdin(std::fs::File::open(folder.path().join("stream")).unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(status(&output), 0, "{input}: {}", stderr(&output));
+        assert_eq!(Array::read(&answers, "answers").unwrap(), expected, "{input}");
+        std::fs::remove_file(&answers).unwrap();
+    }
+}
+
+#[test]
 fn run_refuses_what_it_cannot_run_and_writes_nothing() {
     let folder = scratch();
     let (bundle, vectors, answers) = (text(bundle()), vectors(), folder.path().join("answers.npy"));
@@ -405,7 +433,8 @@ fn usage_errors_are_status_2_and_help_is_none() {
         &["compile", &model, "-o", "d", "--profile", "tensorrt"],
         &["compile", &model, "-o", "d", "--max-multipliers", "1", "--target-ii", "1"],
         &["compile", &model, "-o", "d", "--target-fps", "1"],
-        &["compile", &model, "-o", "d", "--shell", "axi"],
+        &["compile", &model, "-o", "d", "--shell", "axi", "--beat-bits", "96"],
+        &["compile", &model, "-o", "d", "--beat-bits", "64"],
         &["verify"],
         &["board", "--bundle", "b", "--mount", "m"],
     ] {

@@ -72,7 +72,7 @@ fn member_of(seed: u64, graph: &Graph, profile: Profile, folder: &Path) -> Optio
         }
     };
     let figures = design.timed().unwrap().figures().unwrap_or_else(|error| panic!("seed {seed}: {error}\n{design}"));
-    let text = emit::bundle(&quant, &design, &figures).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    let text = emit::bundle(&quant, &design, &figures, None).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     let bundle = folder.join(format!("seed{seed}"));
     emit::write_bundle(&text, &bundle).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
     Some(Member { seed, quant, design, bundle })

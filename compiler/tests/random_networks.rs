@@ -112,7 +112,9 @@ fn two_hundred_networks_of_each_onnx_form_compute_in_every_form_what_their_opera
             }
         }
     }
-    println!("{NETWORKS} networks of each form, {designs} designs, {clocked} of them clock by clock, {elements} elements");
+    println!(
+        "{NETWORKS} networks of each form, {designs} designs, {clocked} of them clock by clock, {elements} elements"
+    );
     println!("{operators:?}");
     assert!(clocked > 300 && elements > 500_000, "{clocked} designs, {elements} elements");
     assert!(operators.len() >= 25, "{operators:?}");

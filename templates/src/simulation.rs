@@ -94,10 +94,20 @@ struct ShimPort {
     last: String,
 }
 
+/// Verilator's writer of a waveform format.
 #[derive(Clone, Debug, Serialize)]
-struct ShimTrace {
+pub(crate) struct ShimTrace {
     header: &'static str,
     class: &'static str,
+}
+
+impl ShimTrace {
+    pub(crate) fn of(format: Waveform) -> ShimTrace {
+        match format {
+            Waveform::Vcd => ShimTrace { header: "verilated_vcd_c.h", class: "VerilatedVcdC" },
+            Waveform::Fst => ShimTrace { header: "verilated_fst_c.h", class: "VerilatedFstC" },
+        }
+    }
 }
 
 impl ShimContext {
@@ -108,10 +118,7 @@ impl ShimContext {
     /// identifier, or if a stream's figures contradict each other.
     pub fn new(manifest: &Manifest, trace: Option<Waveform>) -> Result<ShimContext, TemplateError> {
         let top = top_of(manifest)?;
-        let trace = trace.map(|format| match format {
-            Waveform::Vcd => ShimTrace { header: "verilated_vcd_c.h", class: "VerilatedVcdC" },
-            Waveform::Fst => ShimTrace { header: "verilated_fst_c.h", class: "VerilatedFstC" },
-        });
+        let trace = trace.map(ShimTrace::of);
         Ok(ShimContext { devices: vec![device(manifest, "", &top)?], top, prefix: PREFIX, trace })
     }
 
@@ -138,7 +145,7 @@ impl ShimContext {
     /// # Errors
     /// If the template fails, which is a bug of this crate.
     pub fn shim(&self) -> Result<String, TemplateError> {
-        self.render("shim.cpp", include_str!("../simulation/shim.cpp.j2"))
+        render("shim.cpp", include_str!("../simulation/shim.cpp.j2"), self)
     }
 
     /// Verilator control file that makes the internal streams visible and their readys forceable.
@@ -146,15 +153,12 @@ impl ShimContext {
     /// # Errors
     /// If the template fails, which is a bug of this crate.
     pub fn control(&self) -> Result<String, TemplateError> {
-        self.render("signals.vlt", include_str!("../simulation/signals.vlt.j2"))
-    }
-
-    fn render(&self, name: &str, template: &str) -> Result<String, TemplateError> {
-        render(name, template, self)
+        render("signals.vlt", include_str!("../simulation/signals.vlt.j2"), self)
     }
 }
 
-fn render(name: &str, template: &str, context: &impl Serialize) -> Result<String, TemplateError> {
+/// Renders C++ or a control file; an undefined name is an error.
+pub(crate) fn render<C: Serialize>(name: &str, template: &str, context: &C) -> Result<String, TemplateError> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment
@@ -251,7 +255,7 @@ fn shim_stream(ports: &str, scope: &str, stream: &Stream) -> Result<ShimStream, 
 }
 
 /// Whether `name` is a Verilog identifier that Verilator keeps as it is: letters, digits and single underscores.
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.contains("__")

@@ -135,10 +135,7 @@ impl FullyConnected {
     pub fn random_case(seed: u64) -> Result<Graph, CompileError> {
         let random = &mut Random::new(seed);
         let (rows, columns, outputs) = (random.size(1, 3), random.size(1, 40), random.size(1, 12));
-        let op = FullyConnected {
-            activation: random.fused(),
-            keep_num_dims: random.pick(&[true, false]),
-        };
+        let op = FullyConnected { activation: random.fused(), keep_num_dims: random.pick(&[true, false]) };
         let input_shape = match (op.keep_num_dims, random.size(0, 1)) {
             (false, 1) => vec![1, rows * columns],
             _ => vec![1, rows, columns],

@@ -4,7 +4,8 @@ use crate::dataflow::{
     BlockTiming, Channel, DataflowGraph, EngineId, Folding, Link, Node, Port, Stage, PORT_BUFFER_DEPTH,
 };
 use crate::diagnostic::CompileError;
-use crate::quant::{QuantGraph, QuantNode, QuantTensor, TensorId};
+use crate::emit::ShellOptions;
+use crate::quant::{Border, QuantGraph, QuantNode, QuantTensor, TensorId};
 use crate::schedule::plan::{Plan, Site};
 use crate::schedule::{self, fifo, lanes, Goal, StageShape};
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -33,6 +34,8 @@ pub struct ScheduleOptions {
     /// Steps of the token simulator that sizing may spend on each FIFO. Beyond, a depth keeps the
     /// interval but need not be minimal.
     pub fifo_effort: u64,
+    /// The board shell around the core, whose beats are wide enough for the interval; by default none.
+    pub shell: Option<ShellOptions>,
 }
 
 impl Default for ScheduleOptions {
@@ -44,6 +47,7 @@ impl Default for ScheduleOptions {
             output_lanes: None,
             cells: Cells::default(),
             fifo_effort: u64::MAX,
+            shell: None,
         }
     }
 }
@@ -194,7 +198,7 @@ struct Streams<'q> {
 fn plan(quant: &QuantGraph, cells: Cells) -> Result<Streams<'_>, CompileError> {
     let ([input], [output]) = (quant.inputs.as_slice(), quant.outputs.as_slice()) else {
         return Err(CompileError::model(
-            format!("the network has {} inputs and {} outputs", quant.inputs.len(), quant.outputs.len()),
+            format!("the network has {} and {}", ports("input", &quant.inputs), ports("output", &quant.outputs)),
             "split it into networks with one input and one output each",
         ));
     };
@@ -244,6 +248,15 @@ fn plan(quant: &QuantGraph, cells: Cells) -> Result<Streams<'_>, CompileError> {
         input = fork_input(quant, &mut planned, input);
     }
     Ok(Streams { planned, input, output: carried(&stream, output.tensor) })
+}
+
+/// Such as "2 inputs (`a`, `b`)".
+fn ports(kind: &str, borders: &[Border]) -> String {
+    let names: Vec<String> = borders.iter().map(|border| format!("`{}`", border.host_name)).collect();
+    match names.as_slice() {
+        [one] => format!("one {kind} ({one})"),
+        several => format!("{} {kind}s ({})", several.len(), several.join(", ")),
+    }
 }
 
 /// Puts a stage behind the input that hands it on to each of its readers, under an id of its own.

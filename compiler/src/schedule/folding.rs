@@ -5,7 +5,7 @@
 //! least interval, then fewest multipliers, then fewest memory bits.
 
 use crate::dataflow::Folding;
-use systole_hdl::engine::{ConcatEngine, Engine, MatrixSpec, VectorSpec};
+use systole_hdl::engine::{Engine, MatrixSpec, VectorSpec};
 
 /// What the design is folded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl StageShape {
     /// Cycles a sample at full parallelism.
     pub fn fastest(&self) -> u64 {
         if let Engine::Concat(concat) = &self.engine {
-            let most = ConcatEngine::lane_choices(&concat.channels).into_iter().max().unwrap_or(1);
+            let most = concat.turns.lane_choices().into_iter().max().unwrap_or(1);
             return self.cycles(Folding::Lanes { lanes: most });
         }
         let ports = self.engine.ports().into_iter().map(|port| port.pixels as u64);
@@ -93,9 +93,12 @@ impl StageShape {
         match &self.engine {
             Engine::Matrix(engine) => matrix_candidates(&engine.spec, interval),
             Engine::Vector(engine) => vector_candidates(&engine.spec, interval),
-            Engine::Pass(_) | Engine::Join(_) | Engine::Concat(_) | Engine::Reduce(_) => {
-                lane_candidates(&self.engine, interval)
-            }
+            Engine::Pass(_)
+            | Engine::Join(_)
+            | Engine::Concat(_)
+            | Engine::Reduce(_)
+            | Engine::Repeat(_)
+            | Engine::ArgMax(_) => lane_candidates(&self.engine, interval),
         }
     }
 }
@@ -114,6 +117,8 @@ pub fn folded(engine: &Engine, folding: Folding) -> Engine {
         (Engine::Join(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         (Engine::Concat(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         (Engine::Reduce(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
+        (Engine::Repeat(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
+        (Engine::ArgMax(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         _ => {}
     }
     engine
@@ -194,7 +199,7 @@ fn vector_candidates(spec: &VectorSpec, interval: u64) -> Vec<Candidate> {
 fn lane_candidates(engine: &Engine, interval: u64) -> Vec<Candidate> {
     let most = engine.ports().iter().map(|port| port.channels).max().unwrap_or(1);
     let choices = match engine {
-        Engine::Concat(concat) => ConcatEngine::lane_choices(&concat.channels),
+        Engine::Concat(concat) => concat.turns.lane_choices(),
         _ => (1..=most).collect(),
     };
     let fits = |&lanes: &usize| folded(engine, Folding::Lanes { lanes }).cycles() <= interval;

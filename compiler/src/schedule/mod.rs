@@ -1,6 +1,7 @@
 //! Scheduling: foldings, requantizer lanes and FIFO depths of a dataflow design.
 
 pub mod fifo;
+mod fifo_search;
 pub mod folding;
 pub mod lanes;
 pub mod plan;

@@ -107,11 +107,7 @@ pub fn clocked(at: &str, design: &DataflowGraph, manifest: &Manifest, samples: &
         bytes.chunks(sample).map(|beats| stream.unpack(beats)).collect()
     };
     let named = manifest.streams.iter().zip(&carried).map(|(s, bytes)| (s.name.clone(), elements(s, bytes)));
-    Execution {
-        streams: named.collect(),
-        input_edges: edges[input].clone(),
-        output_edges: edges[output].clone(),
-    }
+    Execution { streams: named.collect(), input_edges: edges[input].clone(), output_edges: edges[output].clone() }
 }
 
 fn beat_bytes(stream: &Stream, beat: BigUint) -> Vec<u8> {
@@ -130,7 +126,7 @@ pub fn holds(at: &str, quant: &QuantGraph, design: &DataflowGraph, samples: &[Ve
     let mut elements = compare(at, design, &execution.streams, &expected);
     if clock {
         let figures = design.timed().unwrap().figures().unwrap_or_else(|error| panic!("{at}: {error}\n{design}"));
-        let bundle = emit::bundle(quant, design, &figures).unwrap_or_else(|error| panic!("{at}: {error}"));
+        let bundle = emit::bundle(quant, design, &figures, None).unwrap_or_else(|error| panic!("{at}: {error}"));
         let run = clocked(at, design, &bundle.manifest, &flat);
         elements += compare(&format!("{at}, clocked"), design, &run.streams, &expected);
         let since = |edges: &[u64], first: u64| edges.iter().map(|edge| edge - first).collect::<Vec<u64>>();

@@ -262,11 +262,8 @@ impl Network {
     fn window(&mut self, side: [usize; 2], dilated: bool) -> (Vec<AttributeProto>, Window) {
         let (window, _) = self.random.window_on(side, dilated).expect("a window on any image");
         let pads = [window.pad_before, window.pad_after].concat();
-        let mut attributes = vec![
-            sizes("kernel_shape", &window.kernel),
-            sizes("strides", &window.stride),
-            sizes("pads", &pads),
-        ];
+        let mut attributes =
+            vec![sizes("kernel_shape", &window.kernel), sizes("strides", &window.stride), sizes("pads", &pads)];
         if dilated {
             attributes.push(sizes("dilations", &window.dilation));
         }
@@ -282,14 +279,8 @@ impl Network {
             Some(_) => {
                 let kernel = [self.random.pick(&[1, 3]), self.random.pick(&[1, 3, 5])];
                 let pad = kernel.map(|taps| taps / 2);
-                let window = Window {
-                    input: side,
-                    kernel,
-                    stride: [1; 2],
-                    dilation: [1; 2],
-                    pad_before: pad,
-                    pad_after: pad,
-                };
+                let window =
+                    Window { input: side, kernel, stride: [1; 2], dilation: [1; 2], pad_before: pad, pad_after: pad };
                 (vec![sizes("kernel_shape", &kernel), sizes("pads", &[pad, pad].concat())], window)
             }
         };

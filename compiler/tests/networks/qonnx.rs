@@ -186,7 +186,14 @@ impl Network {
     }
 
     /// A convolution; `same` keeps rows and columns. Padding only where the input has a 0.
-    fn conv(&mut self, [channels, rows, columns]: Shape, groups: usize, outputs: usize, same: bool, padding: bool) -> Shape {
+    fn conv(
+        &mut self,
+        [channels, rows, columns]: Shape,
+        groups: usize,
+        outputs: usize,
+        same: bool,
+        padding: bool,
+    ) -> Shape {
         let side = [rows, columns];
         let odd = |random: &mut Random, size: usize| if padding && size > 1 { random.pick(&[1, 3]) } else { 1 };
         let window = match same {
@@ -247,7 +254,8 @@ impl Network {
         // Variances whose roots are powers of two.
         let variance = self.channels(&dims, channels, |random| random.pick(&[0.25, 1.0, 4.0]));
         self.node("BatchNormalization", &[&gamma, &beta, &mean, &variance]);
-        let epsilon = AttributeProto { name: Some("epsilon".into()), f: Some(0.0), r#type: Some(1), ..Default::default() };
+        let epsilon =
+            AttributeProto { name: Some("epsilon".into()), f: Some(0.0), r#type: Some(1), ..Default::default() };
         self.model.graph().node.last_mut().expect("just added").attribute = vec![epsilon];
     }
 
@@ -417,4 +425,3 @@ pub fn dense(prefix: &str, seed: u64) -> Vec<u8> {
     network.model.output(&last, &[1, width as i64]);
     network.model.bytes()
 }
-

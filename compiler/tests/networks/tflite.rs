@@ -75,8 +75,7 @@ pub fn network(prefix: &str, seed: u64) -> Graph {
 
 /// Depthwise and pointwise layers with skip paths around them, twice, and a classifier behind a mean: always the same.
 pub fn residual_depthwise(prefix: &str) -> Graph {
-    let mut network =
-        Network { random: Random::new(3), prefix: prefix.into(), tensors: Vec::new(), nodes: Vec::new() };
+    let mut network = Network { random: Random::new(3), prefix: prefix.into(), tensors: Vec::new(), nodes: Vec::new() };
     let input = network.image("input", [9, 8, 3]);
     let mut last = network.same(input, 6, None);
     for stride in [1, 2] {
@@ -412,4 +411,3 @@ impl Network {
         }
     }
 }
-

@@ -1,6 +1,6 @@
 //! A small accelerator's manifest: `[1, 5]` int8 elements, of which -100 to 100 occur, to `[3, 1]` uint4 elements.
 
-use systole_arith::{IntType, Range};
+use systole_bundle::arith::{IntType, Range};
 use systole_bundle::manifest::{Border, Device, Predicted, Tensor, Totals, FORMAT};
 use systole_bundle::{Manifest, Stream, StreamKind};
 
@@ -49,6 +49,7 @@ pub fn manifest() -> Manifest {
         structure_hash: "000102030405060708090a0b0c0d0e0f".into(),
         parameter_hash: "f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff".into(),
         register_map: None,
+        shell: None,
         devices: vec![Device { name: "device0".into(), top: "top".into() }],
         tensors: vec![tensor("x", &[5], int8, Range::new(-100, 100)), tensor("y", &[3], uint4, Range::new(0, 15))],
         streams: vec![stream(StreamKind::Input, "x", int8, 2, 5), stream(StreamKind::Output, "y", uint4, 2, 3)],

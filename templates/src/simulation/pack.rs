@@ -29,8 +29,9 @@ pub fn verilog(manifests: &[&Manifest]) -> Result<String, TemplateError> {
     let member = |(index, manifest): (usize, &&Manifest)| {
         let bits = |kind: StreamKind| {
             let port = manifest.streams.iter().find(|stream| stream.kind == kind).map(|stream| stream.beat_bits());
-            port.filter(|&bits| bits > 0)
-                .ok_or_else(|| TemplateError::Manifest { reason: format!("there is no {kind:?} stream with a payload") })
+            port.filter(|&bits| bits > 0).ok_or_else(|| TemplateError::Manifest {
+                reason: format!("there is no {kind:?} stream with a payload"),
+            })
         };
         let module = top_of(manifest)?;
         let (input_bits, output_bits) = (bits(StreamKind::Input)?, bits(StreamKind::Output)?);
