@@ -87,6 +87,32 @@ fn fifty_damaged_files_a_model_give_a_bundle_or_a_diagnostic() {
     assert!(bundles > 0 && diagnostics > models.len() * QUICK / 10);
 }
 
+#[test]
+fn a_file_cut_at_any_byte_is_refused() {
+    // The smallest file of each front end's families, so that every byte can be tried.
+    let mut smallest: std::collections::BTreeMap<PathBuf, (u64, PathBuf)> = Default::default();
+    for model in committed_models() {
+        let (folder, size) = (model.parent().unwrap().to_path_buf(), std::fs::metadata(&model).unwrap().len());
+        let entry = smallest.entry(folder).or_insert((size, model.clone()));
+        if size < entry.0 {
+            *entry = (size, model);
+        }
+    }
+    let mut cuts = 0;
+    for (size, model) in smallest.into_values().filter(|(size, _)| *size < 4_000) {
+        let bytes = std::fs::read(&model).unwrap();
+        for cut in 0..size as usize {
+            match compiles(&bytes[..cut], None) {
+                Ok(false) => cuts += 1,
+                Ok(true) => panic!("{} cut at byte {cut} of {size} was compiled", text(&model)),
+                Err(cause) => panic!("{} cut at byte {cut} of {size}: {cause}", text(&model)),
+            }
+        }
+    }
+    println!("{cuts} cut files");
+    assert!(cuts > 10_000, "only {cuts} cut files");
+}
+
 /// A damaged file of the full set.
 struct Case {
     model: PathBuf,

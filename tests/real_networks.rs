@@ -5,7 +5,7 @@ mod support;
 
 use serde_json::Value;
 use std::path::PathBuf;
-use support::{repository, run_in, status, stderr, stdout, text};
+use support::{neighbouring_models, repository, run_in, status, stderr, stdout, text};
 
 fn models() -> Option<PathBuf> {
     let folder = repository().join("../shared/models");
@@ -15,6 +15,9 @@ fn models() -> Option<PathBuf> {
     }
     Some(folder)
 }
+
+/// A network of floats, which is refused.
+const FLOAT: &str = "resnet8_float.onnx";
 
 struct Case {
     model: &'static str,
@@ -175,6 +178,33 @@ fn stalled_networks_give_the_same_answers() {
     stalled(&Case { model: "ad01_int8.tflite", compile: &[], vectors: &["--expect-key", "output_tflm"] }, 5, 20);
     let kws = Case { model: "kws_ref_model.tflite", compile: &["--max-multipliers", "512"], vectors: LOGITS };
     stalled(&kws, 3, 10);
+}
+
+#[test]
+fn every_file_of_every_network_is_lint_clean() {
+    let Some(folder) = models() else { return };
+    let models = neighbouring_models();
+    assert!(models.len() >= 8, "only {} models", models.len());
+    let scratch = tempfile::tempdir().unwrap();
+    let mut files = 0;
+    for model in models.iter().filter(|model| !model.ends_with(FLOAT)) {
+        let options = if model.ends_with(JETS.model) { JETS.compile } else { &[] };
+        for budget in ["64", "512"] {
+            let compile = [&["compile", text(model), "-o", "bundle", "--max-multipliers", budget], options].concat();
+            let output = run_in(scratch.path(), &compile);
+            assert_eq!(status(&output), 0, "{compile:?}: {}", stderr(&output));
+            let rtl = scratch.path().join("bundle/rtl");
+            let list = std::fs::read_to_string(rtl.join("files.f")).unwrap();
+            let top = list.lines().next_back().and_then(|file| file.strip_suffix(".v")).expect("the top comes last");
+            let mut verilator = std::process::Command::new("verilator");
+            verilator.args(["--lint-only", "-Wall", "-f", "files.f", "--top-module", top]).current_dir(&rtl);
+            let output = verilator.output().expect("verilator runs; `cargo xtask setup` installs it");
+            let said = format!("{}{}", stdout(&output), stderr(&output));
+            assert!(output.status.success() && said.is_empty(), "{compile:?}: {said}");
+            files += list.lines().count();
+        }
+    }
+    println!("{files} files, in {}", folder.display());
 }
 
 #[test]

@@ -402,3 +402,45 @@ fn hostile_attributes_are_refused_in_little_time() {
     typed.node("layer", "ReduceMean", &["q"], &["y"]).attribute = vec![ints("axes", &[2, 3, 3])];
     assert_eq!(ops(&accepted(&typed)), ["pool"], "an axis named twice is one axis");
 }
+
+#[test]
+fn a_sum_of_images_of_one_pixel_tells_channels_from_pixels() {
+    let network = |factors: &[f32]| {
+        let mut model = image();
+        model.node("most", "GlobalMaxPool", &["q"], &["m"]);
+        model.floats("ones", &[3, 3, 1, 1], &[1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+        model.node("mix", "Conv", &["m", "ones"], &["mixed"]);
+        quant(&mut model, "mixed_quant", "mixed", "n", 0.25);
+        model.node("sum", "Add", &["n", "m"], &["s"]);
+        model.floats("factors", &[1, 3, 1, 1], factors);
+        model.node("scaled", "Mul", &["s", "factors"], &["t"]);
+        quant(&mut model, "out", "t", "y", 0.125);
+        model
+    };
+    let graph = check(&network(&[0.5; 3]), |image| {
+        let most: Vec<f64> = image.iter().map(|c| c.iter().copied().fold(f64::NEG_INFINITY, f64::max)).collect();
+        let mixed = [most[0] + most[2], most[1], most[0] + most[1] + most[2]].map(|v| quantized(v, 0.25));
+        mixed.iter().zip(&most).map(|(a, b)| quantized((a + b) * 0.5, 0.125)).collect()
+    });
+    assert!(ops(&graph).contains(&"join"), "{graph}");
+    refusal(&network(&[2.0, -0.5, 1.0]), &["`sum`", "other numbers in each channel", "quantize it first"]);
+}
+
+#[test]
+fn tensors_behind_one_quantizer_are_concatenated_though_it_leaves_one_of_them_narrow() {
+    let mut model = image();
+    model.floats("ones", &[2, 3, 1, 1], &[1.0, 1.0, 1.0, -3.0, 2.0, 0.5]);
+    model.node("mix", "Conv", &["q", "ones"], &["mixed"]);
+    quant(&mut model, "wide", "mixed", "m", 0.25);
+    // 4 bits already, in the same steps.
+    quant(&mut model, "same", "q", "n", 0.25);
+    model.node("both", "Concat", &["m", "n"], &["c"]).attribute = vec![int("axis", 1)];
+    quant(&mut model, "out", "c", "y", 0.5);
+    let graph = check(&model, |image| {
+        let pixel = |f: [f64; 3], p: usize| quantized((0..CHANNELS).map(|c| f[c] * image[c][p]).sum(), 0.25);
+        let channel = |f: [f64; 3]| (0..SIDE * SIDE).map(|p| pixel(f, p)).collect::<Vec<f64>>();
+        let mixed = [channel([1.0, 1.0, 1.0]), channel([-3.0, 2.0, 0.5])];
+        mixed.iter().chain(image).flatten().map(|&v| quantized(v, 0.5)).collect()
+    });
+    assert!(ops(&graph).contains(&"concat"), "{graph}");
+}

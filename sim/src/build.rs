@@ -64,8 +64,10 @@ pub struct Simulator {
     pub build_seconds: f64,
     /// Whether the built model was there already.
     pub cached: bool,
-    object: PathBuf,
+    pub(crate) object: PathBuf,
     pub(crate) rom_folder: PathBuf,
+    /// Which of the object's accelerators it is.
+    pub(crate) device: u32,
     pub(crate) trace: Option<PathBuf>,
 }
 
@@ -105,6 +107,7 @@ impl Simulator {
             cached: !made,
             object,
             rom_folder,
+            device: 0,
             trace: trace.map(Path::to_path_buf),
         })
     }
@@ -163,7 +166,7 @@ impl ShellSimulator {
 
 /// The fixed C++ that drives a verilated top.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Harness {
+pub(crate) enum Harness {
     /// `harness.cpp`: a stream core, with all its streams watched.
     Core,
     /// `shell_harness.cpp`: a register shell, as a board.
@@ -189,22 +192,22 @@ impl Harness {
 }
 
 /// Everything that a build depends on.
-struct Plan<'a> {
-    toolchain: &'a Toolchain,
-    cache: &'a Cache,
-    flags: Vec<String>,
-    format: Option<Waveform>,
+pub(crate) struct Plan<'a> {
+    pub toolchain: &'a Toolchain,
+    pub cache: &'a Cache,
+    pub flags: Vec<String>,
+    pub format: Option<Waveform>,
     /// File names and texts, sorted by name.
-    verilog: Vec<(String, String)>,
-    harness: Harness,
-    shim: String,
-    control: String,
-    top: String,
+    pub verilog: Vec<(String, String)>,
+    pub harness: Harness,
+    pub shim: String,
+    pub control: String,
+    pub top: String,
 }
 
 impl Plan<'_> {
     /// The shared object, in the cache, and whether it had to be built.
-    fn object(&self, on_step: &mut dyn FnMut(BuildStep)) -> Result<(PathBuf, bool), SimError> {
+    pub fn object(&self, on_step: &mut dyn FnMut(BuildStep)) -> Result<(PathBuf, bool), SimError> {
         let (entry, made) =
             self.cache.entry(&format!("model-{}", self.key()), |folder| self.build_model(folder, on_step))?;
         Ok((entry.join("model.so"), made))
@@ -345,7 +348,7 @@ impl Plan<'_> {
 }
 
 /// Flags of every compiler call but optimization and waveforms.
-fn compile_flags(toolchain: &Toolchain) -> Vec<String> {
+pub(crate) fn compile_flags(toolchain: &Toolchain) -> Vec<String> {
     let include = toolchain.root.join("include");
     let mut flags = vec![
         "-std=c++17".to_string(),

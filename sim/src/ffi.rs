@@ -14,7 +14,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 
 /// Version of the interface that this module speaks.
-const INTERFACE: u32 = 1;
+const INTERFACE: u32 = 2;
 
 /// Rules counted for each stream.
 pub const RULES: usize = 5;
@@ -165,9 +165,10 @@ impl std::fmt::Debug for RawModel {
 unsafe impl Send for RawModel {}
 
 impl RawModel {
-    /// Loads `object` and starts a model with `streams` streams and `sample_words` input words a sample.
+    /// Loads `object` and starts a model of its accelerator number `device`, with `streams` streams and `sample_words` input words a sample.
     pub fn start(
         object: &Path,
+        device: u32,
         rom_folder: &Path,
         seed: u64,
         trace: Option<&Path>,
@@ -193,12 +194,17 @@ impl RawModel {
             beats: symbol!("systole_beats"),
             edges: symbol!("systole_edges"),
         };
+        let focus: unsafe extern "C" fn(*mut c_void, u32) -> i32 = symbol!("systole_focus");
         let stream_count: unsafe extern "C" fn(*mut c_void) -> u32 = symbol!("systole_stream_count");
         // SAFETY: `create` is that of the object, by its interface.
         let model = unsafe { create(functions.create, rom_folder, seed, trace) }?;
+        let mut raw = RawModel { model, functions, streams: 0, sample_words, _library: library };
         // SAFETY: the model was made by this object just now.
-        let found = unsafe { stream_count(model.as_ptr()) };
-        let raw = RawModel { model, functions, streams: found, sample_words, _library: library };
+        let (focused, found) = unsafe { (focus(model.as_ptr(), device), stream_count(model.as_ptr())) };
+        if focused != 0 {
+            return Err(raw.stopped());
+        }
+        raw.streams = found;
         if found as usize != streams {
             return Err(load(format!("it has {found} streams, the manifest {streams}")));
         }

@@ -14,6 +14,7 @@ pub mod error;
 mod ffi;
 pub mod figures;
 pub mod model;
+pub mod pack;
 pub mod run;
 #[cfg(feature = "verilated")]
 pub mod static_runtime;

@@ -48,8 +48,8 @@ impl Simulator {
             found: initiation_interval.clone(),
             wanted: "a positive number of cycles, `p` or `p/q`",
         })?;
-        let raw =
-            RawModel::start(self.object(), &self.rom_folder, seed, self.trace.as_deref(), streams.len(), sample_words)?;
+        let (trace, count) = (self.trace.as_deref(), streams.len());
+        let raw = RawModel::start(self.object(), self.device, &self.rom_folder, seed, trace, count, sample_words)?;
         let interval_cycles = interval.cycles.div_ceil(interval.samples);
         let mut model = Model { raw, streams, input, output, interval_cycles, latency_cycles: *latency_cycles };
         model.reset()?;

@@ -1,5 +1,6 @@
 // What the harness needs of a verilated top: its clock, its ports, and every ready/valid stream
-// inside it. The generated shim fills these in; nothing here depends on a design.
+// inside it. A top may hold several accelerators side by side, each with a clock of its own; one at a
+// time is in focus. The generated shim fills these in; nothing here depends on a design.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,8 @@ struct Stream {
 class Device {
 public:
     virtual ~Device() = default;
+    // Makes all members below those of accelerator number `device`.
+    virtual void focus(uint32_t device) = 0;
     virtual void eval() = 0;
     // Works out all combinational logic afresh: eval() looks only at what ports and clocks reach,
     // and an overridden ready is neither.

@@ -38,6 +38,13 @@ public:
         if (trace != nullptr) context_->traceEverOn(true);
         const RomFolder folder(rom_folder);
         device_ = make_device(context_.get(), trace);
+        focus(0);
+    }
+
+    void focus(uint32_t device) {
+        Verilated::threadContextp(context_.get());
+        device_->focus(device);
+        monitors_.clear();
         for (const Stream& stream : device_->streams) monitors_.emplace_back(stream);
         *device_->clock = 0;
         *device_->resetn = 0;
@@ -291,6 +298,13 @@ SYSTOLE_EXPORT void* systole_create(const char* rom_folder, uint64_t seed, const
 }
 
 SYSTOLE_EXPORT void systole_destroy(void* model) { delete static_cast<Harness*>(model); }
+
+SYSTOLE_EXPORT int32_t systole_focus(void* model, uint32_t device) {
+    return systole::guarded(from(model), [&] {
+        from(model).focus(device);
+        return SYSTOLE_DONE;
+    });
+}
 
 SYSTOLE_EXPORT int32_t systole_reset(void* model, uint32_t cycles) {
     return systole::guarded(from(model), [&] {

@@ -8,7 +8,7 @@
 extern "C" {
 
 // Rises when a structure or a function below changes.
-enum : uint32_t { SYSTOLE_INTERFACE = 1 };
+enum : uint32_t { SYSTOLE_INTERFACE = 2 };
 
 // Rules of a stream that are watched in every cycle, in the order of `SystoleStreamReport`.
 enum SystoleRule : uint32_t {
@@ -70,6 +70,8 @@ uint32_t systole_interface();
 // Null on failure, with the reason in `error`.
 void* systole_create(const char* rom_folder, uint64_t seed, const char* trace, char* error, uint64_t error_size);
 void systole_destroy(void* model);
+// Turns to accelerator number `device` of those in the object, 0 at the start; the others stand still.
+int32_t systole_focus(void* model, uint32_t device);
 int32_t systole_reset(void* model, uint32_t cycles);
 int32_t systole_run(void* model, const SystoleRunSpec* spec, SystoleRunReport* report);
 // The accessors below speak of the last run; what they point to lasts until the next.

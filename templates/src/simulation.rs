@@ -5,6 +5,8 @@
 //! and streams) and the *control file*, which makes the internal streams visible to the shim and
 //! lets it override their ready signals. Both are rendered from a [`ShimContext`].
 
+pub mod pack;
+
 use crate::TemplateError;
 use minijinja::{syntax::SyntaxConfig, value::Serde, Environment, UndefinedBehavior};
 use serde::Serialize;
@@ -47,10 +49,20 @@ pub struct ShimContext {
     /// Top module.
     top: String,
     prefix: &'static str,
+    devices: Vec<ShimDevice>,
+    trace: Option<ShimTrace>,
+}
+
+/// An accelerator under the top, or the top itself.
+#[derive(Clone, Debug, Serialize)]
+struct ShimDevice {
+    /// Its module.
+    module: String,
+    clock: String,
+    reset: String,
     streams: Vec<ShimStream>,
     input: ShimPort,
     output: ShimPort,
-    trace: Option<ShimTrace>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -79,6 +91,7 @@ struct ShimPort {
     data: String,
     valid: String,
     ready: String,
+    last: String,
 }
 
 /// Verilator's writer of a waveform format.
@@ -104,29 +117,22 @@ impl ShimContext {
     /// If the manifest has not exactly one device, input and output, if a name is not an
     /// identifier, or if a stream's figures contradict each other.
     pub fn new(manifest: &Manifest, trace: Option<Waveform>) -> Result<ShimContext, TemplateError> {
-        let [device] = manifest.devices.as_slice() else {
-            let reason = format!("{} devices where this program simulates 1", manifest.devices.len());
-            return Err(TemplateError::Manifest { reason });
-        };
-        if !is_identifier(&device.top) {
-            let reason = format!("top module `{}` is not an identifier", device.top);
-            return Err(TemplateError::Manifest { reason });
-        }
-        let streams: Vec<ShimStream> =
-            manifest.streams.iter().map(|stream| shim_stream(&device.top, stream)).collect::<Result<_, _>>()?;
-        let port = |kind: StreamKind, what: &str| {
-            let found: Vec<usize> = (0..streams.len()).filter(|&i| manifest.streams[i].kind == kind).collect();
-            let [index] = found.as_slice() else {
-                let reason = format!("{} {what} streams where this program simulates 1", found.len());
-                return Err(TemplateError::Manifest { reason });
-            };
-            let s = &streams[*index];
-            Ok(ShimPort { index: *index, data: s.data.clone(), valid: s.valid.clone(), ready: s.ready.clone() })
-        };
-        let input = port(StreamKind::Input, "input")?;
-        let output = port(StreamKind::Output, "output")?;
+        let top = top_of(manifest)?;
         let trace = trace.map(ShimTrace::of);
-        Ok(ShimContext { top: device.top.clone(), prefix: PREFIX, streams, input, output, trace })
+        Ok(ShimContext { devices: vec![device(manifest, "", &top)?], top, prefix: PREFIX, trace })
+    }
+
+    /// The context for the accelerators of several manifests, side by side in the module that [`pack`] writes.
+    ///
+    /// # Errors
+    /// As [`ShimContext::new`] for each of them.
+    pub fn of_pack(manifests: &[&Manifest]) -> Result<ShimContext, TemplateError> {
+        let devices = manifests.iter().enumerate().map(|(index, manifest)| {
+            let instance = pack::instance(index);
+            device(manifest, &format!("{instance}_"), &format!("{}__DOT__{instance}", pack::TOP))
+        });
+        let devices = devices.collect::<Result<_, _>>()?;
+        Ok(ShimContext { top: pack::TOP.into(), prefix: PREFIX, devices, trace: None })
     }
 
     /// Top module.
@@ -160,7 +166,47 @@ pub(crate) fn render<C: Serialize>(name: &str, template: &str, context: &C) -> R
     Ok(environment.render_named_str(name, template, Serde(context))?)
 }
 
-fn shim_stream(top: &str, stream: &Stream) -> Result<ShimStream, TemplateError> {
+/// The top module of the one device.
+fn top_of(manifest: &Manifest) -> Result<String, TemplateError> {
+    let [device] = manifest.devices.as_slice() else {
+        let reason = format!("{} devices where this program simulates 1", manifest.devices.len());
+        return Err(TemplateError::Manifest { reason });
+    };
+    match is_identifier(&device.top) {
+        true => Ok(device.top.clone()),
+        false => {
+            let reason = format!("top module `{}` is not an identifier", device.top);
+            Err(TemplateError::Manifest { reason })
+        }
+    }
+}
+
+/// The accelerator of a manifest: `ports` stands in front of its ports' names in the top, `scope` is the path of what
+/// lies inside it.
+fn device(manifest: &Manifest, ports: &str, scope: &str) -> Result<ShimDevice, TemplateError> {
+    let streams: Vec<ShimStream> =
+        manifest.streams.iter().map(|stream| shim_stream(ports, scope, stream)).collect::<Result<_, _>>()?;
+    let port = |kind: StreamKind, what: &str| {
+        let found: Vec<usize> = (0..streams.len()).filter(|&i| manifest.streams[i].kind == kind).collect();
+        let [index] = found.as_slice() else {
+            let reason = format!("{} {what} streams where this program simulates 1", found.len());
+            return Err(TemplateError::Manifest { reason });
+        };
+        let s = &streams[*index];
+        let last = format!("{ports}s_axis_tlast");
+        Ok(ShimPort { index: *index, data: s.data.clone(), valid: s.valid.clone(), ready: s.ready.clone(), last })
+    };
+    Ok(ShimDevice {
+        module: top_of(manifest)?,
+        clock: format!("{ports}aclk"),
+        reset: format!("{ports}aresetn"),
+        input: port(StreamKind::Input, "input")?,
+        output: port(StreamKind::Output, "output")?,
+        streams,
+    })
+}
+
+fn shim_stream(ports: &str, scope: &str, stream: &Stream) -> Result<ShimStream, TemplateError> {
     let fail = |reason: String| Err(TemplateError::Stream { stream: stream.name.clone(), reason });
     if stream.name.is_empty() || stream.name.chars().any(|c| !c.is_ascii_graphic() || c == '"' || c == '\\') {
         return fail("the name has characters other than printable ASCII, or quotes".into());
@@ -188,15 +234,15 @@ fn shim_stream(top: &str, stream: &Stream) -> Result<ShimStream, TemplateError> 
     let final_lanes = channels - (pixel_beats - 1) * lanes;
     let forced = stream.kind == StreamKind::Internal;
     let member = |signal: &String| match forced {
-        true => format!("{top}__DOT__{signal}"),
-        false => signal.clone(),
+        true => format!("{scope}__DOT__{signal}"),
+        false => format!("{ports}{signal}"),
     };
     Ok(ShimStream {
         name: stream.name.clone(),
         data: member(&stream.data),
         valid: member(&stream.valid),
         ready: member(&stream.ready),
-        last: (stream.kind == StreamKind::Output).then(|| "m_axis_tlast".to_string()),
+        last: (stream.kind == StreamKind::Output).then(|| format!("{ports}m_axis_tlast")),
         data_name: stream.data.clone(),
         valid_name: stream.valid.clone(),
         ready_name: stream.ready.clone(),

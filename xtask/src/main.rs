@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask COMMAND
   demo             compile the digits network, verify it bit-exactly, run its test split
-  test [--full]    every test; --full adds stall seeds on the autoencoder
+  test [--full]    every test; --full adds stall seeds, budgets and random networks
   cocotb           drive the digits network's shell with cocotb in Icarus Verilog
   setup            install Verilator and a C++ compiler if they are missing
   fuzz [MODEL...]  the full set of damaged model files against the compiler

@@ -3,10 +3,11 @@
 use super::shell::{self, ShellOptions};
 use crate::dataflow::{DataflowGraph, Figures, Node, PORT_BUFFER_DEPTH};
 use crate::diagnostic::CompileError;
+use std::sync::Arc;
 use systole_bundle::DesignHash;
 use systole_hdl::shell::ShellSpec;
 use systole_hdl::top::{PortSpec, TopSpec, TopStage};
-use systole_hdl::typed;
+use systole_hdl::typed::{self, Module};
 
 /// Text of the hardware.
 pub struct Hardware {
@@ -22,6 +23,19 @@ pub struct Hardware {
     pub shell: Option<ShellSpec>,
 }
 
+fn internal(cause: String) -> CompileError {
+    CompileError::Internal { pass: "emit_verilog", cause }
+}
+
+/// The design's top module, with everything below it.
+///
+/// # Errors
+/// If a module breaks a guarantee of the typed layer: our bug.
+pub fn top_module(design: &DataflowGraph) -> Result<Arc<Module>, CompileError> {
+    let spec = top(design).ok_or_else(|| internal("the design is not a chain between two ports".into()))?;
+    spec.module().map_err(|error| internal(error.to_string()))
+}
+
 /// Builds every module of the design, and of the shell around it if asked for.
 ///
 /// # Errors
@@ -31,7 +45,6 @@ pub fn build(
     figures: &Figures,
     shell: Option<&ShellOptions>,
 ) -> Result<Hardware, CompileError> {
-    let internal = |cause: String| CompileError::Internal { pass: "emit_verilog", cause };
     let spec = top(design).ok_or_else(|| internal("the design is not a chain between two ports".into()))?;
     let module = spec.module().map_err(|error| internal(error.to_string()))?;
     let mut verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;

@@ -5,7 +5,7 @@ mod manifest;
 mod shell;
 mod write;
 
-pub use hardware::Hardware;
+pub use hardware::{top_module, Hardware};
 pub use shell::ShellOptions;
 pub use write::{write_bundle, BundleText};
 

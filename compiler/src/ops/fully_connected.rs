@@ -5,9 +5,9 @@
 
 use super::layer::{check_accumulators, Layer};
 use super::node_view::NodeView;
-use super::random::{activation, constant, Random};
+use super::random::{activation, layer_constants, Random};
 use crate::diagnostic::CompileError;
-use crate::graph::{ConstantData, ElementType, Format, Graph, Node, TensorId};
+use crate::graph::{ConstantData, Format, Graph, Node, TensorId};
 use crate::passes::lowering::Lowering;
 use crate::profile::Profile;
 use crate::quant::QuantOp;
@@ -135,10 +135,7 @@ impl FullyConnected {
     pub fn random_case(seed: u64) -> Result<Graph, CompileError> {
         let random = &mut Random::new(seed);
         let (rows, columns, outputs) = (random.size(1, 3), random.size(1, 40), random.size(1, 12));
-        let op = FullyConnected {
-            activation: random.pick(&[Activation::None, Activation::Relu, Activation::Relu6, Activation::ReluN1To1]),
-            keep_num_dims: random.pick(&[true, false]),
-        };
+        let op = FullyConnected { activation: random.fused(), keep_num_dims: random.pick(&[true, false]) };
         let input_shape = match (op.keep_num_dims, random.size(0, 1)) {
             (false, 1) => vec![1, rows * columns],
             _ => vec![1, rows, columns],
@@ -146,16 +143,13 @@ impl FullyConnected {
         let output_shape = if op.keep_num_dims { vec![1, rows, outputs] } else { vec![rows, outputs] };
         let input_scale = random.scale(-8, 2);
         let weight_scale = random.scale(-12, 0);
-        let count = random.pick(&[1, outputs]);
-        let scales = (0..count).map(|_| weight_scale * random.scale(-1, 1)).collect();
         // Outputs of about half the type's width.
         let output_scale = input_scale * weight_scale * (columns as f32).sqrt() * 64.0 * random.scale(-1, 2);
-        let limit = random.pick(&[1, 3, 127]);
-        let bias_limit = random.pick(&[0, 1 << 10, 1 << 16]);
+        let [weights, bias] = layer_constants(random, "", &[outputs, columns], 0, weight_scale);
         let tensors = vec![
             activation("input", &input_shape, input_scale, random.within(-128, 127)),
-            constant("weights", ElementType::Int8, random.integers(&[outputs, columns], -limit, limit), scales),
-            constant("bias", ElementType::Int32, random.integers(&[outputs], -bias_limit, bias_limit), vec![]),
+            weights,
+            bias,
             activation("output", &output_shape, output_scale, random.within(-128, 127)),
         ];
         let bias = random.pick(&[Some(TensorId(2)), None]);

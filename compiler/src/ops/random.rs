@@ -79,34 +79,40 @@ pub fn constant(name: &str, element: ElementType, values: ArrayD<i64>, scales: V
     }
 }
 
-/// The sizes of a random window: mostly small, with 1-pixel images, kernels as large as the image and
-/// strides larger than the kernel among them.
-fn random_sliding(random: &mut Random, most: usize) -> (Sliding, [usize; 2], [usize; 2]) {
-    let padding = random.pick(&[Padding::Same, Padding::Valid]);
-    let (mut input, mut kernel, mut stride, mut dilation) = ([1; 2], [1; 2], [1; 2], [1; 2]);
-    for axis in 0..2 {
-        let any = random.size(1, most);
-        input[axis] = random.pick(&[1, any, any, any]);
-        let most_taps = if padding == Padding::Same { input[axis] + 2 } else { input[axis] };
-        let any = random.size(1, most_taps);
-        kernel[axis] = random.pick(&[1, most_taps, input[axis], any]);
-        stride[axis] = random.pick(&[1, 1, 2, kernel[axis] + 1]);
-        let farthest = if kernel[axis] > 1 { (most_taps - 1) / (kernel[axis] - 1) } else { 3 };
-        dilation[axis] = random.pick(&[1, 1, farthest.max(1)]);
-    }
-    (Sliding { padding, stride, dilation }, input, kernel)
-}
-
 impl Random {
-    /// A window on an image of 1 to `most` rows and columns.
+    /// A window on an image of 1 to `most` rows and columns, 1-pixel images among them.
     ///
     /// # Errors
     /// None, or the window's checks are wrong.
     pub fn window(&mut self, most: usize, dilated: bool) -> Result<(Window, Sliding), CompileError> {
-        let (mut sliding, input, kernel) = random_sliding(self, most);
-        if !dilated {
-            sliding.dilation = [1; 2];
+        let mut side = || {
+            let any = self.size(1, most);
+            self.pick(&[1, any, any, any])
+        };
+        let input = [side(), side()];
+        self.window_on(input, dilated)
+    }
+
+    /// A window on an image of `input` rows and columns, with kernels as large as the image and strides larger
+    /// than the kernel among them.
+    ///
+    /// # Errors
+    /// None, or the window's checks are wrong.
+    pub fn window_on(&mut self, input: [usize; 2], dilated: bool) -> Result<(Window, Sliding), CompileError> {
+        let padding = self.pick(&[Padding::Same, Padding::Valid]);
+        let (mut kernel, mut stride, mut dilation) = ([1; 2], [1; 2], [1; 2]);
+        for axis in 0..2 {
+            let most_taps = if padding == Padding::Same { input[axis] + 2 } else { input[axis] };
+            let any = self.size(1, most_taps);
+            kernel[axis] = self.pick(&[1, most_taps, input[axis], any]);
+            stride[axis] = self.pick(&[1, 1, 2, kernel[axis] + 1]);
+            let farthest = if kernel[axis] > 1 { (most_taps - 1) / (kernel[axis] - 1) } else { 3 };
+            dilation[axis] = self.pick(&[1, 1, farthest.max(1)]);
         }
+        if !dilated {
+            dilation = [1; 2];
+        }
+        let sliding = Sliding { padding, stride, dilation };
         let view = NodeView { name: "random", inputs: vec![], outputs: vec![] };
         Ok((sliding.window(&view, input, kernel)?, sliding))
     }
@@ -115,6 +121,23 @@ impl Random {
     pub fn fused(&mut self) -> Activation {
         self.pick(&[Activation::None, Activation::Relu, Activation::Relu6, Activation::ReluN1To1])
     }
+}
+
+/// `{prefix}weights` of a shape whose dimension `axis` counts outputs, with one scale or one an output, all near
+/// `scale`, and `{prefix}bias`.
+pub fn layer_constants(random: &mut Random, prefix: &str, shape: &[usize], axis: usize, scale: f32) -> [Tensor; 2] {
+    let outputs = shape[axis];
+    let count = random.pick(&[1, outputs]);
+    let scales = (0..count).map(|_| scale * random.scale(-1, 1)).collect();
+    let limit = random.pick(&[1, 3, 127]);
+    let bias_limit = random.pick(&[0, 1 << 10, 1 << 16]);
+    let values = random.integers(shape, -limit, limit);
+    let mut weights = constant(&format!("{prefix}weights"), ElementType::Int8, values, scales);
+    if let Some(quantization) = weights.quantization.as_mut().filter(|q| q.scales.len() > 1) {
+        quantization.axis = axis;
+    }
+    let bias = random.integers(&[outputs], -bias_limit, bias_limit);
+    [weights, constant(&format!("{prefix}bias"), ElementType::Int32, bias, vec![])]
 }
 
 /// A network of one layer with weights of the shape `weights`, whose dimension `axis` counts outputs, on an
@@ -133,22 +156,15 @@ pub fn image_layer(
     let ([rows, columns], outputs) = (window.output(), weights[axis]);
     let input_scale = random.scale(-8, 2);
     let weight_scale = random.scale(-12, 0);
-    let count = random.pick(&[1, outputs]);
-    let scales = (0..count).map(|_| weight_scale * random.scale(-1, 1)).collect();
     let products = weights.iter().product::<usize>() / outputs;
     // Outputs of about half the type's width.
     let output_scale = input_scale * weight_scale * (products as f32).sqrt() * 64.0 * random.scale(-1, 2);
-    let limit = random.pick(&[1, 3, 127]);
-    let bias_limit = random.pick(&[0, 1 << 10, 1 << 16]);
-    let mut kernel = constant("weights", ElementType::Int8, random.integers(weights, -limit, limit), scales);
-    if let Some(quantization) = kernel.quantization.as_mut().filter(|q| q.scales.len() > 1) {
-        quantization.axis = axis;
-    }
+    let [kernel, bias] = layer_constants(random, "", weights, axis, weight_scale);
     let input_shape = [1, window.input[0], window.input[1], channels];
     let tensors = vec![
         activation("input", &input_shape, input_scale, random.within(-128, 127)),
         kernel,
-        constant("bias", ElementType::Int32, random.integers(&[outputs], -bias_limit, bias_limit), vec![]),
+        bias,
         activation("output", &[1, rows, columns, outputs], output_scale, random.within(-128, 127)),
     ];
     let bias = random.pick(&[Some(TensorId(2)), None]);

@@ -3,6 +3,8 @@
 // Each test binary uses its own part.
 #![allow(dead_code)]
 
+pub mod hardware;
+
 use ndarray::{ArrayD, Axis};
 use std::path::{Path, PathBuf};
 use systole_arith::border::BorderValue;

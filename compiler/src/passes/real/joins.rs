@@ -111,12 +111,8 @@ impl Lowering<'_> {
         }
         let [a, b] = &files;
         if a == b {
-            let layout = self.layout(&node.name, sides[0].1)?;
             // Both under the shape of the first.
-            let layout = match layout.is_in_order() {
-                true => Layout::in_order(&self.tensor(&node.name, sides[0].1)?.shape),
-                false => layout,
-            };
+            let layout = self.held(&node.name, sides[0].1)?;
             let held = [self.held_as(&node.name, sides[0].1, &layout)?, self.held_as(&node.name, sides[1].1, &layout)?];
             return Ok((held, layout));
         }

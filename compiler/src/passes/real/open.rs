@@ -15,8 +15,9 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use num_traits::{One, Signed, ToPrimitive};
 use std::sync::Arc;
-use systole_arith::formula::RealOp;
-use systole_arith::Window;
+use systole_arith::formula::{self, RealOp};
+use systole_arith::rounding::RoundingMode;
+use systole_arith::{IntType, Range, Window};
 
 /// Greatest factor of a sum of two integers before it is narrowed.
 const FACTOR_LIMIT: i64 = 1 << 38;
@@ -256,49 +257,67 @@ impl Lowering<'_> {
     /// included.
     ///
     /// # Errors
-    /// As [`Lowering::quantized_operand`], or if the operands differ in scale, zero point, type or order.
+    /// As [`Lowering::quantized_operand`], or if the operands differ in scale, zero point or order.
     pub fn concatenate(&mut self, node: &Node, axis: usize) -> Result<(), CompileError> {
         let (file, order, along) = self.concat_order(node, axis)?;
-        let mut inputs = Vec::with_capacity(node.inputs.len());
-        let mut shapes = Vec::with_capacity(node.inputs.len());
-        let mut first: Option<QuantizedTensor> = None;
-        for place in 0..node.inputs.len() {
-            let part = self.quantized_operand(node, place)?;
-            let id = self.operand_id(node, place)?;
-            let wanted = Layout::ordered(&sample_shape(&self.graph.tensor(id).shape), &order);
-            let tensor = self.held_as(&node.name, part.tensor, &wanted)?;
-            let same = first.get_or_insert(part.clone());
-            let (a, b) = (self.tensor(&node.name, same.tensor)?, self.tensor(&node.name, tensor)?);
-            if (&same.scale, same.zero_point, a.element) != (&part.scale, part.zero_point, b.element) {
+        let parts = (0..node.inputs.len()).map(|place| self.quantized_operand(node, place));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let Some(QuantizedTensor { tensor: first, scale, zero_point }) = parts.first().cloned() else {
+            return Err(CompileError::node(&node.name, "it has no operands", "remove the node"));
+        };
+        // A quantizer that changes nothing is dropped, so that operands of one quantizer may still differ in type.
+        let mut element = self.tensor(&node.name, first)?.element;
+        for part in &parts {
+            let (a, b) = (self.tensor(&node.name, first)?, self.tensor(&node.name, part.tensor)?);
+            if (&scale, zero_point) != (&part.scale, part.zero_point) {
                 return Err(CompileError::node(
                     &node.name,
                     format!(
-                        "it joins `{}` ({} in steps of {}, zero point {}) and `{}` ({} in steps of {}, zero point {})",
+                        "it joins `{}` ({} in steps of {}, zero point {zero_point}) and `{}` ({} in steps of {}, zero \
+                         point {})",
                         a.name,
                         a.element,
-                        approximate(&same.scale),
-                        same.zero_point,
+                        approximate(&scale),
                         b.name,
                         b.element,
                         approximate(&part.scale),
                         part.zero_point
                     ),
-                    "give all operands one quantizer: the same scale, zero point, width and sign",
+                    "give all operands one quantizer: the same scale and zero point",
                 ));
             }
-            shapes.push(b.shape.clone());
-            inputs.push(tensor);
+            if element != b.element {
+                element = IntType::smallest_for(element.range().hull(b.element.range()));
+            }
         }
-        let Some(QuantizedTensor { tensor, scale, zero_point }) = first else {
-            return Err(CompileError::node(&node.name, "it has no operands", "remove the node"));
-        };
-        let element = self.tensor(&node.name, tensor)?.element;
+        let (mut inputs, mut shapes) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
+        for (place, part) in parts.iter().enumerate() {
+            let id = self.operand_id(node, place)?;
+            let wanted = Layout::ordered(&sample_shape(&self.graph.tensor(id).shape), &order);
+            let widened = self.widened(node, part, element)?;
+            inputs.push(self.held_as(&node.name, widened, &wanted)?);
+            shapes.push(wanted.shape().to_vec());
+        }
         let layout = Layout::ordered(&file, &order);
         let (name, shape) = (self.result_name(node), layout.shape().to_vec());
         let output = self.add_tensor(name, shape, element, element.range(), Some((&scale, zero_point)))?;
         self.layouts.insert(output, layout);
         self.add_node(&node.name, QuantOp::behind_each_other(&shapes, along), inputs, output);
         self.define(node, Value::Integer { tensor: output, scale, zero_point })
+    }
+
+    /// A tensor with the same values as `part`, of the type `element`, which holds them.
+    fn widened(&mut self, node: &Node, part: &QuantizedTensor, element: IntType) -> Result<TensorId, CompileError> {
+        let source = self.tensor(&node.name, part.tensor)?;
+        if source.element == element {
+            return Ok(part.tensor);
+        }
+        let name = format!("{}_as_{element}", source.name);
+        let real = self.elements(node, part)?;
+        let Range { lo, hi } = element.range();
+        let (scale, rounding) = (vec![part.scale.clone()], RoundingMode::HalfEven);
+        let closing = formula::Quantizer::Quant { scale, zero_point: part.zero_point, lo, hi, rounding };
+        self.add_closed(&real, &(closing, element), (name, element.range()), (&part.scale, part.zero_point))
     }
 
     /// Operand 0, an image, and the tensor that holds it with the channels innermost.

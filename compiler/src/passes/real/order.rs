@@ -59,6 +59,18 @@ impl Lowering<'_> {
         Ok(shaped)
     }
 
+    /// How a tensor is held, under the shape that it has: reshapes may have left it under another than its layout's.
+    ///
+    /// # Errors
+    /// If there is no such tensor.
+    pub fn held(&self, node: &str, tensor: TensorId) -> Result<Layout, CompileError> {
+        let (layout, shape) = (self.layout(node, tensor)?, &self.tensor(node, tensor)?.shape);
+        match layout.is_in_order() && layout.shape() != shape {
+            true => Ok(Layout::in_order(shape)),
+            false => Ok(layout),
+        }
+    }
+
     /// An image `[1, C, ...]` of the file as the accelerator holds it, `[..., C]`: `tensor` stands for
     /// the file's tensor `id`.
     ///
