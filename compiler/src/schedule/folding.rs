@@ -5,7 +5,7 @@
 //! least interval, then fewest multipliers, then fewest memory bits.
 
 use crate::dataflow::Folding;
-use systole_hdl::engine::{ConcatEngine, Engine, MatrixSpec, VectorSpec};
+use systole_hdl::engine::{ConcatEngine, Engine, JoinEngine, MatrixSpec, PassEngine, VectorSpec};
 
 /// What the design is folded for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,21 +48,33 @@ impl StageShape {
 
     /// Cycles a sample at full parallelism.
     pub fn fastest(&self) -> u64 {
-        if let Engine::Concat(concat) = &self.engine {
-            let most = ConcatEngine::lane_choices(&concat.channels).into_iter().max().unwrap_or(1);
-            return self.cycles(Folding::Lanes { lanes: most });
+        let widest = |folding: Folding| self.cycles(folding);
+        match &self.engine {
+            Engine::Matrix(engine) => {
+                let spec = MatrixSpec { pe: engine.spec.outputs, simd: engine.spec.inputs, ..engine.spec };
+                let spec = MatrixSpec { tap_lanes: spec.taps(), ..spec };
+                pixel_choices(spec.row_pixels()).map(|pixels| most_beat_pixels(spec, pixels).cycles()).min()
+            }
+            Engine::Vector(engine) => {
+                let spec =
+                    VectorSpec { lanes: engine.spec.channels, tap_lanes: engine.spec.window.taps(), ..engine.spec };
+                let cycles = |pixels: usize| most_beat_pixels(spec, pixels).line_buffer().cycles();
+                pixel_choices(spec.window.output()[1]).map(cycles).min()
+            }
+            _ => lane_choices(&self.engine).last().map(|&lanes| widest(Folding::Lanes { lanes })),
         }
+        .unwrap_or(1)
+    }
+
+    /// Cycles a sample at full parallelism of each pixel, one pixel after the other.
+    fn fastest_by_pixels(&self) -> u64 {
         let ports = self.engine.ports().into_iter().map(|port| port.pixels as u64);
-        ports.chain([self.engine.results().pixels as u64]).max().unwrap_or(1)
+        ports.chain([self.engine.results().pixels as u64]).max().unwrap_or(1).max(self.fastest())
     }
 
     /// Cycles a sample with one of everything.
     fn slowest(&self) -> u64 {
-        self.cycles(match self.engine {
-            Engine::Matrix(_) => Folding::Matrix { pe: 1, simd: 1, taps: 1 },
-            Engine::Vector(_) => Folding::Vector { lanes: 1, taps: 1 },
-            _ => Folding::Lanes { lanes: 1 },
-        })
+        self.engine.cycles()
     }
 
     /// Fewest multipliers of any folding.
@@ -104,14 +116,20 @@ impl StageShape {
 pub fn folded(engine: &Engine, folding: Folding) -> Engine {
     let mut engine = engine.clone();
     match (&mut engine, folding) {
-        (Engine::Matrix(engine), Folding::Matrix { pe, simd, taps }) => {
+        (Engine::Matrix(engine), Folding::Matrix { pe, simd, taps, pixels, beat_pixels }) => {
             (engine.spec.pe, engine.spec.simd, engine.spec.tap_lanes) = (pe, simd, taps);
+            (engine.spec.pixel_lanes, engine.spec.beat_pixels) = (pixels, beat_pixels);
         }
-        (Engine::Vector(engine), Folding::Vector { lanes, taps }) => {
+        (Engine::Vector(engine), Folding::Vector { lanes, taps, pixels, beat_pixels }) => {
             (engine.spec.lanes, engine.spec.tap_lanes) = (lanes, taps);
+            (engine.spec.pixel_lanes, engine.spec.beat_pixels) = (pixels, beat_pixels);
         }
-        (Engine::Pass(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
-        (Engine::Join(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
+        (Engine::Pass(PassEngine { pixels, channels, lanes: all, .. }), Folding::Lanes { lanes })
+        | (Engine::Join(JoinEngine { pixels, channels, lanes: all, .. }), Folding::Lanes { lanes }) => {
+            // Several whole pixels a beat are one pixel of as many times the channels.
+            let joined = lanes.div_ceil(*channels);
+            (*pixels, *channels, *all) = (*pixels / joined, *channels * joined, lanes);
+        }
         (Engine::Concat(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         (Engine::Reduce(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         _ => {}
@@ -124,79 +142,177 @@ fn divisor_from(whole: usize, part: usize) -> usize {
     (part..=whole).find(|&divisor| whole.is_multiple_of(divisor)).unwrap_or(whole)
 }
 
-/// For each number of output groups and of tap folds within the interval, the fewest lanes that do.
+/// Numbers of pixels of a row that can be computed at once, ascending: its divisors.
+fn pixel_choices(row: usize) -> impl Iterator<Item = usize> {
+    (1..=row).filter(move |&pixels| row.is_multiple_of(pixels))
+}
+
+/// An engine that computes several pixels of a row at once and can take several a beat.
+trait PixelParallel: Copy {
+    /// Itself with `pixels` output pixels at once and `beat_pixels` input pixels a beat.
+    fn with_pixels(self, pixels: usize, beat_pixels: usize) -> Self;
+    /// Whether its streams allow that.
+    fn pixels_fit(&self) -> bool;
+    /// Input pixels by which its windows move at each step; more than those a beat never holds.
+    fn moves_by(&self) -> usize;
+}
+
+impl PixelParallel for MatrixSpec {
+    fn with_pixels(self, pixels: usize, beat_pixels: usize) -> Self {
+        MatrixSpec { pixel_lanes: pixels, beat_pixels, ..self }
+    }
+
+    fn pixels_fit(&self) -> bool {
+        MatrixSpec::pixels_fit(self)
+    }
+
+    fn moves_by(&self) -> usize {
+        self.pixel_lanes * self.window.map_or(1, |window| window.stride[1])
+    }
+}
+
+impl PixelParallel for VectorSpec {
+    fn with_pixels(self, pixels: usize, beat_pixels: usize) -> Self {
+        VectorSpec { pixel_lanes: pixels, beat_pixels, ..self }
+    }
+
+    fn pixels_fit(&self) -> bool {
+        VectorSpec::pixels_fit(self)
+    }
+
+    fn moves_by(&self) -> usize {
+        self.pixel_lanes * self.window.stride[1]
+    }
+}
+
+/// The engine with so many pixels at once and the most input pixels a beat.
+fn most_beat_pixels<E: PixelParallel>(spec: E, pixels: usize) -> E {
+    let spec = spec.with_pixels(pixels, 1);
+    let choices = (1..=spec.moves_by()).rev().map(|beat| spec.with_pixels(pixels, beat));
+    choices.into_iter().find(PixelParallel::pixels_fit).unwrap_or(spec)
+}
+
+/// The engine with the fewest input pixels a beat, `least` or more.
+fn beat_pixels_from<E: PixelParallel>(spec: E, pixels: usize, least: u64) -> Option<E> {
+    let spec = spec.with_pixels(pixels, 1);
+    let most = spec.moves_by();
+    let least = usize::try_from(least).unwrap_or(usize::MAX);
+    (least..=most).map(|beat| spec.with_pixels(pixels, beat)).find(PixelParallel::pixels_fit)
+}
+
+/// For each number of pixels at once, of output groups and of tap folds within the interval, the fewest lanes that do.
 fn matrix_candidates(spec: &MatrixSpec, interval: u64) -> Vec<Candidate> {
     let (outputs, inputs, taps) = (spec.outputs, spec.inputs, spec.taps());
-    let cycles = usize::try_from(interval / spec.pixels as u64).unwrap_or(usize::MAX);
-    // The line buffer takes a word a cycle.
-    let words_in = match spec.window {
-        Some(window) => usize::try_from(interval / window.input_pixels() as u64).unwrap_or(usize::MAX),
-        None => usize::MAX,
-    };
-    let mut found = Vec::new();
-    let mut before = 0;
-    for groups in 1..=cycles.min(outputs) {
-        let pe = outputs.div_ceil(groups);
-        if pe == before {
+    let mut found: Vec<Candidate> = Vec::new();
+    let mut least = u64::MAX;
+    for pixels in pixel_choices(spec.row_pixels()) {
+        let steps = spec.with_pixels(pixels, 1).steps();
+        let cycles = usize::try_from(interval / steps as u64).unwrap_or(usize::MAX);
+        // Even without idle lanes so many products take more multipliers than another folding does.
+        let products = (pixels * outputs * inputs * taps) as u64;
+        if cycles == 0 || (pixels > 1 && products.div_ceil(cycles as u64) > least) {
             continue;
         }
-        before = pe;
-        let folds = cycles / outputs.div_ceil(pe);
-        let mut lanes_before = 0;
-        for tap_folds in 1..=folds.min(taps) {
-            let tap_lanes = taps.div_ceil(tap_folds);
-            if tap_lanes == lanes_before {
+        // The line buffer takes a beat a cycle: a word of a pixel, or several pixels of one word.
+        let words_in = match spec.line_buffer() {
+            Some(lines) => usize::try_from(interval / lines.window.input_pixels() as u64).unwrap_or(usize::MAX),
+            None if pixels == 1 => usize::MAX,
+            None => usize::try_from(interval / spec.pixels as u64).unwrap_or(usize::MAX),
+        };
+        // Pixels computed at once leave at once, with all their channels.
+        let most_groups = if pixels == 1 { cycles.min(outputs) } else { 1 };
+        let mut before = 0;
+        for groups in 1..=most_groups {
+            let pe = outputs.div_ceil(groups);
+            if pe == before {
                 continue;
             }
-            lanes_before = tap_lanes;
-            let words = (folds / taps.div_ceil(tap_lanes)).min(inputs).min(words_in);
-            if words == 0 {
-                continue;
+            before = pe;
+            let folds = cycles / outputs.div_ceil(pe);
+            let mut lanes_before = 0;
+            for tap_folds in 1..=folds.min(taps) {
+                let tap_lanes = taps.div_ceil(tap_folds);
+                if tap_lanes == lanes_before {
+                    continue;
+                }
+                lanes_before = tap_lanes;
+                let words = (folds / taps.div_ceil(tap_lanes)).min(inputs).min(words_in.max(1));
+                let mut folded = MatrixSpec { pe, simd: inputs.div_ceil(words), tap_lanes, ..*spec };
+                if !folded.idle_lanes_are_silent() {
+                    folded.tap_lanes = divisor_from(taps, tap_lanes);
+                    folded.simd = divisor_from(inputs, folded.simd);
+                }
+                let beat = if words_in > 0 { 1 } else { (spec.input_pixels() as u64).div_ceil(interval) };
+                let Some(folded) = beat_pixels_from(folded, pixels, beat) else { continue };
+                least = least.min(folded.multipliers());
+                found.push(((folded.multipliers(), 0), matrix_folding(&folded)));
             }
-            let mut folded = MatrixSpec { pe, simd: inputs.div_ceil(words), tap_lanes, ..*spec };
-            if !folded.idle_lanes_are_silent() {
-                folded.tap_lanes = divisor_from(taps, tap_lanes);
-                folded.simd = divisor_from(inputs, folded.simd);
-            }
-            let folding = Folding::Matrix { pe, simd: folded.simd, taps: folded.tap_lanes };
-            found.push(((folded.multipliers(), 0), folding));
         }
     }
     found
 }
 
-/// For each number of tap folds within the interval, the fewest lanes that do.
+fn matrix_folding(spec: &MatrixSpec) -> Folding {
+    let MatrixSpec { pe, simd, tap_lanes, pixel_lanes, beat_pixels, .. } = *spec;
+    Folding::Matrix { pe, simd, taps: tap_lanes, pixels: pixel_lanes, beat_pixels }
+}
+
+/// For each number of pixels at once and of tap folds within the interval, the fewest lanes that do.
 fn vector_candidates(spec: &VectorSpec, interval: u64) -> Vec<Candidate> {
     let taps = spec.window.taps();
-    let cycles = usize::try_from(interval / spec.window.output_pixels() as u64).unwrap_or(usize::MAX);
-    let words_in = usize::try_from(interval / spec.window.input_pixels() as u64).unwrap_or(usize::MAX);
+    let inputs = spec.window.input_pixels() as u64;
+    let words_in = usize::try_from(interval / inputs).unwrap_or(usize::MAX);
     let mut found = Vec::new();
-    for tap_folds in 1..=cycles.min(taps) {
-        let mut folded = VectorSpec { tap_lanes: taps.div_ceil(tap_folds), ..*spec };
-        if !folded.idle_taps_are_silent() {
-            folded.tap_lanes = divisor_from(taps, folded.tap_lanes);
-        }
-        let words = (cycles / taps.div_ceil(folded.tap_lanes)).min(spec.channels).min(words_in);
-        if words == 0 {
-            continue;
-        }
-        folded.lanes = spec.channels.div_ceil(words);
-        let lanes = (folded.lanes * folded.tap_lanes) as u64;
-        let folding = Folding::Vector { lanes: folded.lanes, taps: folded.tap_lanes };
-        if found.last() != Some(&((folded.multipliers(), lanes), folding)) {
-            found.push(((folded.multipliers(), lanes), folding));
+    for pixels in pixel_choices(spec.window.output()[1]) {
+        let steps = spec.with_pixels(pixels, 1).line_buffer().steps_per_sample();
+        let cycles = usize::try_from(interval / steps as u64).unwrap_or(usize::MAX);
+        for tap_folds in 1..=cycles.min(taps) {
+            let mut folded = VectorSpec { tap_lanes: taps.div_ceil(tap_folds), ..*spec };
+            if !folded.idle_taps_are_silent() {
+                folded.tap_lanes = divisor_from(taps, folded.tap_lanes);
+            }
+            // Pixels computed at once leave at once, with all their channels.
+            let most_words = if pixels == 1 { words_in.max(1) } else { 1 };
+            let words = (cycles / taps.div_ceil(folded.tap_lanes)).min(spec.channels).min(most_words);
+            if words == 0 {
+                continue;
+            }
+            folded.lanes = spec.channels.div_ceil(words);
+            let beat = if words_in > 0 { 1 } else { inputs.div_ceil(interval) };
+            let Some(folded) = beat_pixels_from(folded, pixels, beat) else { continue };
+            let lanes = (folded.lanes * folded.tap_lanes * pixels) as u64;
+            let candidate = ((folded.multipliers(), lanes), vector_folding(&folded));
+            if found.last() != Some(&candidate) {
+                found.push(candidate);
+            }
         }
     }
     found
+}
+
+fn vector_folding(spec: &VectorSpec) -> Folding {
+    let VectorSpec { lanes, tap_lanes, pixel_lanes, beat_pixels, .. } = *spec;
+    Folding::Vector { lanes, taps: tap_lanes, pixels: pixel_lanes, beat_pixels }
+}
+
+/// Elements a beat that an engine without multipliers of its own can have, ascending: elementwise ones those of a
+/// pixel or of several whole ones.
+fn lane_choices(engine: &Engine) -> Vec<usize> {
+    let whole_pixels = |pixels: usize, channels: usize| {
+        let several = (2..=pixels).filter(move |&count| pixels.is_multiple_of(count));
+        (1..=channels).chain(several.map(move |count| count * channels)).collect()
+    };
+    match engine {
+        Engine::Concat(concat) => ConcatEngine::lane_choices(&concat.channels),
+        Engine::Pass(pass) => whole_pixels(pass.pixels, pass.channels),
+        Engine::Join(join) => whole_pixels(join.pixels, join.channels),
+        _ => (1..=engine.ports().iter().map(|port| port.channels).max().unwrap_or(1)).collect(),
+    }
 }
 
 /// The fewest elements a beat that take at most the interval.
 fn lane_candidates(engine: &Engine, interval: u64) -> Vec<Candidate> {
-    let most = engine.ports().iter().map(|port| port.channels).max().unwrap_or(1);
-    let choices = match engine {
-        Engine::Concat(concat) => ConcatEngine::lane_choices(&concat.channels),
-        _ => (1..=most).collect(),
-    };
+    let choices = lane_choices(engine);
     let fits = |&lanes: &usize| folded(engine, Folding::Lanes { lanes }).cycles() <= interval;
     // Cycles fall with the lanes: the first that fits is found by halving.
     let first = choices.partition_point(|lanes| !fits(lanes));
@@ -254,7 +370,11 @@ pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -
                 total.is_some_and(|total| total <= budget)
             };
             let slowest = stages.iter().map(StageShape::slowest).max().unwrap_or(1).max(fastest);
-            let (mut low, mut high) = (fastest, slowest);
+            // Hardware without multipliers costs no budget: it is not made faster than a pixel a cycle for itself.
+            let multiplies = stages.iter().any(|stage| stage.engine.multipliers() > 0);
+            let by_pixels = stages.iter().map(StageShape::fastest_by_pixels).max().unwrap_or(1);
+            let fastest = if multiplies { fastest } else { fastest.max(by_pixels) };
+            let (mut low, mut high) = (fastest, slowest.max(fastest));
             if !fits(high) {
                 return Err(ScheduleError::Budget { budget, minimum });
             }
@@ -273,6 +393,7 @@ pub fn fold(stages: &[StageShape], goal: Goal, border_beats: &[(String, u64)]) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::{BTreeSet, HashMap};
     use std::sync::Arc;
     use systole_arith::{IntType, Window};
     use systole_hdl::cells::Cells;
@@ -284,6 +405,8 @@ mod tests {
             window,
             padding: 0,
             tap_lanes: 1,
+            pixel_lanes: 1,
+            beat_pixels: 1,
             inputs,
             outputs,
             pe: 1,
@@ -320,6 +443,8 @@ mod tests {
             channels,
             lanes: 1,
             tap_lanes: 1,
+            pixel_lanes: 1,
+            beat_pixels: 1,
             input: IntType::Signed(8),
             op: VectorOp::Multiply(IntType::Signed(8)),
             accumulator_bits: 20,
@@ -330,19 +455,32 @@ mod tests {
         StageShape { name: format!("d{channels}"), engine }
     }
 
+    /// Every folding of the space that its streams allow.
     fn all_foldings(stage: &StageShape) -> Vec<Folding> {
         let mut found = Vec::new();
         match &stage.engine {
             Engine::Matrix(engine) => {
-                for pe in 1..=engine.spec.outputs {
-                    for simd in 1..=engine.spec.inputs {
-                        found.extend((1..=engine.spec.taps()).map(|taps| Folding::Matrix { pe, simd, taps }));
+                let spec = &engine.spec;
+                let lanes =
+                    |pe: usize| (1..=spec.inputs).flat_map(move |simd| (1..=spec.taps()).map(move |t| (pe, simd, t)));
+                for (pe, simd, tap_lanes) in (1..=spec.outputs).flat_map(lanes) {
+                    for pixel_lanes in 1..=spec.row_pixels() {
+                        let spec = MatrixSpec { pe, simd, tap_lanes, pixel_lanes, ..*spec };
+                        let beats = (1..=spec.moves_by()).map(|beat_pixels| MatrixSpec { beat_pixels, ..spec });
+                        found.extend(beats.filter(MatrixSpec::pixels_fit).map(|spec| matrix_folding(&spec)));
                     }
                 }
             }
             Engine::Vector(engine) => {
-                for lanes in 1..=engine.spec.channels {
-                    found.extend((1..=engine.spec.window.taps()).map(|taps| Folding::Vector { lanes, taps }));
+                let spec = &engine.spec;
+                for lanes in 1..=spec.channels {
+                    for (tap_lanes, pixel_lanes) in
+                        (1..=spec.window.taps()).flat_map(|t| (1..=spec.window.output()[1]).map(move |q| (t, q)))
+                    {
+                        let spec = VectorSpec { lanes, tap_lanes, pixel_lanes, ..*spec };
+                        let beats = (1..=spec.moves_by()).map(|beat_pixels| VectorSpec { beat_pixels, ..spec });
+                        found.extend(beats.filter(VectorSpec::pixels_fit).map(|spec| vector_folding(&spec)));
+                    }
                 }
             }
             other => panic!("{} is not folded here", other.name()),
@@ -350,7 +488,36 @@ mod tests {
         found
     }
 
-    type Cost = (u64, u64, u64);
+    /// The same without its input pixels a beat, and those.
+    fn apart(folding: Folding) -> (Folding, usize) {
+        match folding {
+            Folding::Matrix { pe, simd, taps, pixels, beat_pixels } => {
+                (Folding::Matrix { pe, simd, taps, pixels, beat_pixels: 1 }, beat_pixels)
+            }
+            Folding::Vector { lanes, taps, pixels, beat_pixels } => {
+                (Folding::Vector { lanes, taps, pixels, beat_pixels: 1 }, beat_pixels)
+            }
+            Folding::Lanes { .. } => (folding, 1),
+        }
+    }
+
+    /// Fewest memory bits of the foldings within an interval that take `multipliers`, each with as few input pixels
+    /// a beat as it can.
+    fn fewest_bits(stage: &StageShape, interval: u64, multipliers: u64) -> u64 {
+        let within = || all_foldings(stage).into_iter().filter(|&folding| stage.cycles(folding) <= interval);
+        let mut least: HashMap<Folding, usize> = HashMap::new();
+        for (folding, beat) in within().map(apart) {
+            least.entry(folding).and_modify(|least| *least = beat.min(*least)).or_insert(beat);
+        }
+        let fewest = |&folding: &Folding| least[&apart(folding).0] == apart(folding).1;
+        within()
+            .filter(|folding| fewest(folding) && stage.folded(*folding).multipliers() == multipliers)
+            .map(|folding| stage.memory_bits(folding))
+            .min()
+            .unwrap()
+    }
+
+    type Cost = (u64, u64);
 
     /// Every folding of every stage, tried one by one.
     fn brute_force(costs: &[Vec<Cost>], budget: u64) -> Option<Cost> {
@@ -361,13 +528,13 @@ mod tests {
                 }
                 return;
             };
-            for &(cycles, multipliers, bits) in stage.iter().filter(|cost| cost.1 <= budget) {
-                let next = (so_far.0.max(cycles), so_far.1 + multipliers, so_far.2 + bits);
+            for &(cycles, multipliers) in stage.iter().filter(|cost| cost.1 <= budget) {
+                let next = (so_far.0.max(cycles), so_far.1 + multipliers);
                 go(rest, budget - multipliers, next, best);
             }
         }
         let mut best = None;
-        go(costs, budget, (1, 0, 0), &mut best);
+        go(costs, budget, (1, 0), &mut best);
         best
     }
 
@@ -380,26 +547,48 @@ mod tests {
             vec![stage(1, 1, 1), stage(1, 9, 4)],
             vec![matrix(Some(window(5, 3, 1)), 0, 4, 3), depthwise(window(5, 3, 2), 4)],
             vec![depthwise(window(3, 3, 1), 5), stage(9, 6, 5)],
+            vec![matrix(Some(window(6, 3, 1)), 0, 2, 1), depthwise(window(6, 3, 2), 2)],
+            vec![matrix(Some(window(8, 3, 2)), 0, 3, 1), stage(16, 2, 3)],
         ];
         for stages in &designs {
             let cost = |stage: &StageShape, folding: Folding| {
                 let engine = stage.folded(folding);
-                (engine.cycles(), engine.multipliers(), engine.weight_bits() + engine.buffer_bits())
+                (engine.cycles(), engine.multipliers())
             };
             let costs: Vec<Vec<Cost>> = stages
                 .iter()
-                .map(|stage| all_foldings(stage).into_iter().map(|folding| cost(stage, folding)).collect())
+                .map(|stage| {
+                    let all: BTreeSet<Cost> = all_foldings(stage).into_iter().map(|f| cost(stage, f)).collect();
+                    all.into_iter().collect()
+                })
                 .collect();
-            for budget in 1..=40 {
+            for budget in (1..=40).chain([64, 100, 200]) {
                 let expected = brute_force(&costs, budget);
-                let found = fold(stages, Goal::MaxMultipliers(budget), &[]).ok().map(|foldings| {
-                    let each = stages.iter().zip(&foldings).map(|(stage, &folding)| cost(stage, folding));
-                    each.fold((1, 0, 0), |sum: Cost, (c, m, b)| (sum.0.max(c), sum.1 + m, sum.2 + b))
+                let foldings = fold(stages, Goal::MaxMultipliers(budget), &[]).ok();
+                let found = foldings.as_ref().map(|foldings| {
+                    let each = stages.iter().zip(foldings).map(|(stage, &folding)| cost(stage, folding));
+                    each.fold((1, 0), |sum: Cost, (c, m)| (sum.0.max(c), sum.1 + m))
                 });
                 let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
                 assert_eq!(found, expected, "{names:?} under {budget}");
+                let (Some(foldings), Some((interval, _))) = (foldings, found) else { continue };
+                for (stage, &folding) in stages.iter().zip(&foldings) {
+                    let fewest = fewest_bits(stage, interval, stage.folded(folding).multipliers());
+                    assert_eq!(stage.memory_bits(folding), fewest, "{names:?} under {budget}: {folding}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn a_budget_beyond_a_pixel_a_cycle_buys_several_pixels_a_cycle() {
+        // 24 rows of 24 pixels, one channel, 9 taps: 5,184 products for each of 8 output channels.
+        let stages = [matrix(Some(window(24, 3, 1)), 0, 8, 1)];
+        let interval = |budget: u64| {
+            let foldings = fold(&stages, Goal::MaxMultipliers(budget), &[]).unwrap();
+            stages[0].cycles(foldings[0])
+        };
+        assert_eq!([72, 144, 288, 576, 100_000].map(interval), [576, 288, 144, 72, 24]);
     }
 
     #[test]
