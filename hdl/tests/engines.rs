@@ -155,7 +155,7 @@ fn concat(random: &mut Random) -> Bench {
     let (pixels, streams) = (1 + random.below(4), 2 + random.below(3));
     let unit = 1 + random.below(3);
     let channels: Vec<usize> = (0..streams).map(|_| unit * (1 + random.below(4))).collect();
-    let lanes = random.pick(&ConcatEngine::lane_choices(&channels));
+    let lanes = random.pick(&ConcatEngine::lane_choices(pixels, &channels));
     let inputs: Vec<Vec<Vec<i64>>> =
         channels.iter().map(|&channels| samples(random, element, pixels, channels)).collect();
     let raw = (0..SAMPLES)
@@ -252,7 +252,7 @@ fn a_beat_is_taken_in_every_cycle_across_pixels_and_samples() {
             let mut case = make(&mut Random(seed));
             let ports = case.spec.engine.ports();
             for (stream, port) in case.spec.inputs.iter_mut().zip(&ports) {
-                stream.lanes = port.lanes;
+                *stream = InputStream { channels: port.channels, lanes: port.lanes };
             }
             case.spec.fifo_depths.iter_mut().for_each(|depth| *depth = 64);
             let beats = ports[0].pixels * ports[0].channels.div_ceil(ports[0].lanes);

@@ -127,8 +127,15 @@ impl TimedDesign {
     /// # Errors
     /// If the design stops.
     pub fn settled(&self) -> Result<u64, Deadlock> {
-        let in_flight = self.model.latency(self.source, self.sink)? / self.model.bound().max(1);
-        Ok(16 + 4 * (self.credits.len() as u64 + in_flight))
+        Ok(16 + 4 * (self.credits.len() as u64 + self.under_way()?))
+    }
+
+    /// Samples that can be under way at once: the latency of one over the interval of the slowest stage.
+    ///
+    /// # Errors
+    /// If the design stops.
+    pub fn under_way(&self) -> Result<u64, Deadlock> {
+        Ok(self.model.latency(self.source, self.sink)? / self.model.bound().max(1))
     }
 
     /// The exact figures of a free run and of one sample alone.

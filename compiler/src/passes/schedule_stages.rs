@@ -299,12 +299,13 @@ fn port_lanes_fit(tensor: &QuantTensor, lanes: usize) -> bool {
 fn port_limit(port: &str, lanes: usize, tensor: &QuantTensor) -> Result<(String, u64), CompileError> {
     let channels = tensor.channels();
     if !port_lanes_fit(tensor, lanes) {
+        let whole = match tensor.pixels() {
+            1 => String::new(),
+            pixels => format!(", or {channels} times a divisor of {pixels}"),
+        };
         return Err(CompileError::model(
-            format!(
-                "the {port} port cannot have {lanes} lanes for {} pixel(s) of {channels} channels",
-                tensor.pixels()
-            ),
-            format!("use 1 to {channels}, or {channels} times a divisor of {}", tensor.pixels()),
+            format!("the {port} port cannot have {lanes} lanes for {channels} channels a pixel"),
+            format!("use 1 to {channels}{whole}"),
         ));
     }
     let stream = Port::stream_of(tensor, lanes, joined(tensor, lanes));
@@ -402,6 +403,7 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
     let mut timed = design.timed().map_err(|error| internal(error.to_string()))?;
     let mut edges = Vec::new();
     let mut fifos = Vec::new();
+    let mut samples = Vec::new();
     let part = parts(design);
     for index in design.order() {
         let Node::Stage(stage) = &design.graph[index] else { continue };
@@ -411,6 +413,7 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
         let in_flight = (stage.timing.latency + 8) * least;
         for edge in design.channels_out_of(index) {
             edges.push((index, edge));
+            samples.push(a_sample);
             fifos.push(fifo::Fifo {
                 credits: timed.credits[&edge],
                 width: u64::from(stage.spec.out_width()),
@@ -421,6 +424,12 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
         }
     }
     for fifo in &fifos {
+        timed.model.set_initial(fifo.credits, fifo.ample);
+    }
+    // A skip path holds as many samples as are under way beside it.
+    let under_way = timed.under_way().map_err(|error| internal(error.to_string()))?;
+    for (fifo, a_sample) in fifos.iter_mut().zip(samples) {
+        fifo.ample += under_way.saturating_sub(1) * a_sample;
         timed.model.set_initial(fifo.credits, fifo.ample);
     }
     let settled = timed.settled().map_err(|error| internal(error.to_string()))?;

@@ -1,8 +1,10 @@
 //! Scheduling: foldings, requantizer lanes and FIFO depths of a dataflow design.
 
+mod candidates;
 pub mod fifo;
 pub mod folding;
 pub mod lanes;
 pub mod plan;
 
-pub use folding::{folded, Goal, ScheduleError, StageShape};
+pub use candidates::folded;
+pub use folding::{Goal, ScheduleError, StageShape};

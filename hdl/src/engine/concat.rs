@@ -1,6 +1,6 @@
 //! Concatenation of streams along their channels.
 
-use super::intake::{beat_phase, instantiate, lanes_of, merged, word_of, Intake};
+use super::intake::{beat_phase, instantiate, lanes_of, merged, word_of, EveryBeat, Intake};
 use super::matrix::{advance, counter, Wrapping};
 use super::number::{number, number_bits};
 use super::{Beats, CreditGate, EnginePort, Offered, Results};
@@ -19,10 +19,11 @@ use systole_arith::IntType;
 ///                 ^ which stream, which of its words
 /// ```
 ///
-/// r divides the channels of every stream, so that no beat holds channels of two streams.
+/// r divides the channels of every stream, so that no beat holds channels of two streams; or it is one or several whole
+/// pixels: then a beat of as many pixels is taken of every stream at once.
 ///
-/// *Timing*: a beat of one stream a cycle; results [`ConcatEngine::LATENCY`] later. A pixel takes the sum of its
-/// streams' words. *Reset* begins a pixel.
+/// *Timing*: a beat of one stream a cycle, or one of each; results [`ConcatEngine::LATENCY`] later. A pixel takes the sum
+/// of its streams' words, or its part of a cycle. *Reset* begins a pixel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConcatEngine {
     /// Pixels a sample.
@@ -39,28 +40,40 @@ impl ConcatEngine {
     /// Clock edges from taking a beat to the one at which its results can be taken.
     pub const LATENCY: u64 = 1;
 
-    /// Elements a beat that some streams allow: the divisors of every number of channels, ascending.
-    pub fn lane_choices(channels: &[usize]) -> Vec<usize> {
-        let least = channels.iter().copied().min().unwrap_or(1);
-        (1..=least).filter(|&lanes| channels.iter().all(|count| count.is_multiple_of(lanes))).collect()
+    /// Elements a beat that some streams of `pixels` pixels allow, ascending: the divisors of every number of channels,
+    /// and one or several whole pixels.
+    pub fn lane_choices(pixels: usize, channels: &[usize]) -> Vec<usize> {
+        let (least, all) = (channels.iter().copied().min().unwrap_or(1), channels.iter().sum::<usize>());
+        let parts = (1..=least).filter(|&lanes| channels.iter().all(|count| count.is_multiple_of(lanes)));
+        let whole = (1..=pixels).filter(|&count| pixels.is_multiple_of(count)).map(|count| count * all);
+        parts.chain(whole).collect()
+    }
+
+    /// Whole pixels a beat; none where a beat is a part of one stream's pixel.
+    fn whole_pixels(&self) -> Option<usize> {
+        let all: usize = self.channels.iter().sum();
+        (self.lanes >= all).then_some(self.lanes / all)
     }
 
     /// The streams it reads.
     pub fn ports(&self) -> Vec<EnginePort> {
-        let port = |&channels: &usize| EnginePort {
-            pixels: self.pixels,
-            channels,
-            lanes: self.lanes,
-            element_bits: self.element.bits(),
+        let (pixels, element_bits) = (self.pixels, self.element.bits());
+        let port = |&channels: &usize| match self.whole_pixels() {
+            None => EnginePort { pixels, channels, lanes: self.lanes, element_bits },
+            Some(count) => {
+                let joined = channels * count;
+                EnginePort { pixels: pixels / count, channels: joined, lanes: joined, element_bits }
+            }
         };
         self.channels.iter().map(port).collect()
     }
 
     /// What the engine hands on.
     pub fn results(&self) -> Results {
+        let joined = self.whole_pixels().unwrap_or(1);
         Results {
-            pixels: self.pixels,
-            channels: self.channels.iter().sum(),
+            pixels: self.pixels / joined,
+            channels: self.channels.iter().sum::<usize>() * joined,
             pe: self.lanes,
             bits: number_bits(self.element),
             spacing: 1,
@@ -70,7 +83,8 @@ impl ConcatEngine {
 
     /// Cycles a sample.
     pub fn cycles(&self) -> u64 {
-        (self.pixels * self.results().groups()) as u64
+        let results = self.results();
+        (results.pixels * results.groups()) as u64
     }
 
     /// Words of a pixel of each stream.
@@ -88,6 +102,11 @@ impl ConcatEngine {
         beats: &[u64],
     ) -> EdgeId {
         let results = model.edge("concat results", 0);
+        if let (Some(count), [beats]) = (self.whole_pixels(), beats) {
+            let beat = beat_phase(sources, credits, *beats, Some((results, Self::LATENCY)));
+            model.actor("concat", vec![beat], (self.pixels / count) as u64);
+            return results;
+        }
         let order = sources.iter().zip(self.words()).flat_map(|(source, words)| std::iter::repeat_n(source, words));
         let phase = |(source, &count): (&BeatSource, &u64)| {
             beat_phase(&[*source], credits, count, Some((results, Self::LATENCY)))
@@ -106,6 +125,9 @@ impl ConcatEngine {
             self.element,
             self.lanes
         ));
+        if let Some(pixels) = self.whole_pixels() {
+            return self.join(intake, gate, pixels);
+        }
         let m = &mut intake.m;
         let words: Vec<usize> = self.words().collect();
         let longest = words.iter().copied().max().unwrap_or(1);
@@ -149,7 +171,24 @@ impl ConcatEngine {
             .fold(last_stream, |rest, (input, turn)| rest.map(|rest| Expr::mux(turn.expr(), input.data.expr(), rest)));
         let Some(beat) = beat else { return intake.m.build() };
         let beat = intake.m.let_("beat", beat);
-        let elements = lanes_of(&beat.expr(), self.lanes);
+        self.finish(intake, takes, lanes_of(&beat.expr(), self.lanes))
+    }
+
+    /// The rest of the module where a beat of each stream holds `pixels` whole pixels.
+    fn join(&self, mut intake: Intake, gate: &CreditGate<'_>, pixels: usize) -> Result<Arc<Module>, HdlError> {
+        let credits = EveryBeat::new(&mut intake, gate);
+        let takes = credits.take(&mut intake);
+        let streams = intake.inputs.iter().zip(&self.channels);
+        let streams: Vec<Vec<Expr>> =
+            streams.map(|(input, count)| lanes_of(&input.data.expr(), count * pixels)).collect();
+        let of_pixel = |pixel: usize| {
+            let parts = streams.iter().zip(&self.channels);
+            parts.flat_map(move |(lanes, &count)| lanes[pixel * count..][..count].iter().cloned())
+        };
+        self.finish(intake, takes, (0..pixels).flat_map(of_pixel).collect())
+    }
+
+    fn finish(&self, intake: Intake, takes: Signal, elements: Vec<Expr>) -> Result<Arc<Module>, HdlError> {
         let numbers = elements.iter().map(|stored| number(stored, self.element).as_unsigned()).collect();
         intake.finish(&takes.expr(), 0, word_of(numbers))
     }
