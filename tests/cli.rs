@@ -405,7 +405,8 @@ fn usage_errors_are_status_2_and_help_is_none() {
         &["compile", &model, "-o", "d", "--profile", "tensorrt"],
         &["compile", &model, "-o", "d", "--max-multipliers", "1", "--target-ii", "1"],
         &["compile", &model, "-o", "d", "--target-fps", "1"],
-        &["compile", &model, "-o", "d", "--shell", "axi"],
+        &["compile", &model, "-o", "d", "--shell", "axi", "--beat-bits", "96"],
+        &["compile", &model, "-o", "d", "--beat-bits", "64"],
         &["verify"],
         &["board", "--bundle", "b", "--mount", "m"],
     ] {

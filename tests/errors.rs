@@ -82,7 +82,8 @@ fn options_that_contradict_each_other_are_refused() {
         "compile model.tflite -o out --profile tensorrt",
         "compile model.tflite -o out --target-fps 5",
         "compile model.tflite -o out --target-fps 5e6 --clock-mhz 1",
-        "compile model.tflite -o out --shell axi",
+        "compile model.tflite -o out --shell axi --beat-bits 96",
+        "compile model.tflite -o out --beat-bits 64",
         "board --bundle bundle --mount mnt",
     ];
     check("usage", &lines);

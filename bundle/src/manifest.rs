@@ -25,6 +25,9 @@ pub struct Manifest {
     pub parameter_hash: String,
     /// Version `major.minor` of the register map that the shell serves; null without a shell.
     pub register_map: Option<String>,
+    /// Register shell around the accelerator; null without one.
+    #[serde(default)]
+    pub shell: Option<Shell>,
     /// Accelerators of this network: a list of one today.
     pub devices: Vec<Device>,
     /// Tensors that appear on streams.
@@ -43,6 +46,27 @@ pub struct Manifest {
     pub predicted: Predicted,
     /// Totals over the design.
     pub totals: Totals,
+}
+
+/// The register shell around an accelerator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shell {
+    /// What it is: `axi`, registers over AXI4-Lite and frames over AXI4-Stream.
+    pub kind: String,
+    /// Top module of its Verilog, around that of the device.
+    pub top: String,
+    /// Bytes of a beat, both ways.
+    pub beat_bytes: u32,
+    /// Payload bytes of a sample to the board, whole beats.
+    pub in_bytes: u32,
+    /// Payload bytes of a sample from the board, whole beats.
+    pub out_bytes: u32,
+    /// Samples that a frame can have.
+    pub max_samples: u32,
+    /// Frames that the shell keeps account of at once.
+    pub fifo_depth: u32,
+    /// Version `major.minor` of its register map.
+    pub register_map_version: String,
 }
 
 /// One accelerator.

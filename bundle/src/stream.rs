@@ -73,20 +73,61 @@ impl Stream {
     ///
     /// Lanes wider than the element (the top's ports) are sign- or zero-extended.
     pub fn pack(&self, elements: &[i64], beats: &mut Vec<u8>) {
-        let mask = u64::MAX >> (64 - self.lane_bits);
         for pixel in elements.chunks(self.channels) {
             for group in pixel.chunks(self.lanes) {
                 let start = beats.len();
                 beats.resize(start + self.beat_bytes(), 0);
                 for (lane, &value) in group.iter().enumerate() {
-                    let stored = match self.element {
-                        IntType::Bipolar => self.element.encode(value),
-                        _ => value as u64 & mask,
-                    };
-                    put_bits(&mut beats[start..], lane as u64 * u64::from(self.lane_bits), self.lane_bits, stored);
+                    let offset = lane as u64 * u64::from(self.lane_bits);
+                    put_bits(&mut beats[start..], offset, self.lane_bits, self.stored(value));
                 }
             }
         }
+    }
+
+    /// An element as its lane holds it, sign- or zero-extended to the lane's width.
+    fn stored(&self, value: i64) -> u64 {
+        match self.element {
+            IntType::Bipolar => self.element.encode(value),
+            _ => value as u64 & u64::MAX >> (64 - self.lane_bits),
+        }
+    }
+
+    /// Bytes that a beat takes at a port of the top: lanes of whole bytes, nothing between them.
+    pub fn wire_beat_bytes(&self) -> usize {
+        self.lanes * self.lane_bits.div_ceil(8) as usize
+    }
+
+    /// Lays one sample's elements (pixels outermost, channels innermost) out as they cross a port of
+    /// the top: beats of [`Stream::wire_beat_bytes`] bytes each, lane 0 first, idle lanes 0, elements
+    /// sign- or zero-extended, little-endian.
+    pub fn pack_wire(&self, elements: &[i64], wire: &mut Vec<u8>) {
+        let lane_bytes = self.lane_bits.div_ceil(8) as usize;
+        for pixel in elements.chunks(self.channels) {
+            for group in pixel.chunks(self.lanes) {
+                let end = wire.len() + self.wire_beat_bytes();
+                for &value in group {
+                    wire.extend_from_slice(&self.stored(value).to_le_bytes()[..lane_bytes]);
+                }
+                wire.resize(end, 0);
+            }
+        }
+    }
+
+    /// Elements of whole samples from beats as [`Stream::pack_wire`] lays them out; idle lanes are dropped.
+    pub fn unpack_wire(&self, wire: &[u8]) -> Vec<i64> {
+        let lane_bytes = self.lane_bits.div_ceil(8) as usize;
+        let per_pixel = self.beats_per_pixel();
+        let mut elements = Vec::with_capacity(wire.len() / lane_bytes);
+        for (index, beat) in wire.chunks_exact(self.wire_beat_bytes()).enumerate() {
+            let first = index % per_pixel * self.lanes;
+            for lane in beat.chunks_exact(lane_bytes).take(self.channels - first) {
+                let mut stored = [0; 8];
+                stored[..lane_bytes].copy_from_slice(lane);
+                elements.push(self.element.decode(u64::from_le_bytes(stored)));
+            }
+        }
+        elements
     }
 
     /// Elements of whole samples from beats as [`Stream::pack`] lays them out; idle lanes are dropped.
@@ -150,6 +191,14 @@ mod tests {
         assert_eq!(beats, [0xf1, 0x02, 0, 0, 0x03, 0, 0, 0, 0, 0, 0, 0, 0x08, 0, 0, 0]);
     }
 
+    #[test]
+    fn beats_cross_a_port_in_lanes_of_whole_bytes_one_after_another() {
+        let s = stream(IntType::Signed(12), 2, 3, 16);
+        let mut wire = Vec::new();
+        s.pack_wire(&[1, -1, 2, -2, 0x7ff, -0x800], &mut wire);
+        assert_eq!(wire, [1, 0, 0xff, 0xff, 2, 0, 0, 0, 0xfe, 0xff, 0xff, 0x07, 0x00, 0xf8, 0, 0]);
+    }
+
     proptest! {
         #[test]
         fn unpacking_what_was_packed_gives_the_elements(
@@ -163,7 +212,11 @@ mod tests {
             let mut beats = Vec::new();
             s.pack(&values, &mut beats);
             prop_assert_eq!(beats.len(), s.beats * s.beat_bytes());
-            prop_assert_eq!(s.unpack(&beats), values);
+            prop_assert_eq!(s.unpack(&beats), values.clone());
+            let mut wire = Vec::new();
+            s.pack_wire(&values, &mut wire);
+            prop_assert_eq!(wire.len(), s.beats * s.wire_beat_bytes());
+            prop_assert_eq!(s.unpack_wire(&wire), values);
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod cells;
 pub mod engine;
 pub mod memory;
 pub mod requantize;
+pub mod shell;
 pub mod stage;
 pub mod stream;
 pub mod timing;

@@ -7,6 +7,9 @@ use systole_arith::border::BorderValue;
 use systole_bundle::manifest::{Border, Tensor};
 use systole_bundle::{Array, Manifest, Stream, StreamKind};
 
+/// Lanes of a port; more are no hardware, but a damaged manifest.
+const MAX_LANES: usize = 1 << 16;
+
 /// What a host needs to know of one accelerator to feed it batches.
 #[derive(Clone, Debug)]
 pub struct Session {
@@ -73,6 +76,16 @@ impl Session {
         self.output.sample_bytes()
     }
 
+    /// Bytes that one sample's beats take at the accelerator's input port, as frames carry them.
+    pub fn input_wire_bytes(&self) -> usize {
+        self.input.wire_bytes()
+    }
+
+    /// Bytes that one sample's beats take at the accelerator's output port, as frames carry them.
+    pub fn output_wire_bytes(&self) -> usize {
+        self.output.wire_bytes()
+    }
+
     /// Runs the input's border operations on `batch`, of shape `[samples, ...]` with the host's
     /// shape and element type. Returns the elements of the accelerator's input tensor for each
     /// sample, row-major, channels innermost.
@@ -110,6 +123,17 @@ impl Session {
         let elements = self.accept(batch)?;
         let mut beats = Vec::with_capacity(elements.len().saturating_mul(self.input_sample_bytes()));
         elements.iter().for_each(|elements| self.input.stream.pack(elements, &mut beats));
+        Ok(Packed { samples: elements.len(), beats })
+    }
+
+    /// [`Session::accept`], packed as it crosses the input port, [`Session::input_wire_bytes`] a sample.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pack_wire(&self, batch: &Array) -> Result<Packed, HostError> {
+        let elements = self.accept(batch)?;
+        let mut beats = Vec::with_capacity(elements.len().saturating_mul(self.input_wire_bytes()));
+        elements.iter().for_each(|elements| self.input.stream.pack_wire(elements, &mut beats));
         Ok(Packed { samples: elements.len(), beats })
     }
 
@@ -163,13 +187,17 @@ impl Session {
     /// # Errors
     /// As there, and if the beats are not those of so many samples.
     pub fn unpack(&self, beats: &[u8], samples: usize) -> Result<Array, HostError> {
-        let size = self.output_sample_bytes();
-        let wanted = size.saturating_mul(samples);
-        if beats.len() != wanted {
-            return Err(HostError::Beats { found: beats.len(), samples, wanted });
-        }
-        let outputs: Vec<Vec<i64>> = beats.chunks_exact(size).map(|beats| self.output.stream.unpack(beats)).collect();
-        self.deliver(&outputs)
+        let samples = whole_samples(beats, samples, self.output_sample_bytes())?;
+        self.deliver(&samples.map(|beats| self.output.stream.unpack(beats)).collect::<Vec<_>>())
+    }
+
+    /// [`Session::unpack`] of beats as they cross the output port, [`Session::output_wire_bytes`] a sample.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unpack_wire(&self, wire: &[u8], samples: usize) -> Result<Array, HostError> {
+        let samples = whole_samples(wire, samples, self.output_wire_bytes())?;
+        self.deliver(&samples.map(|wire| self.output.stream.unpack_wire(wire)).collect::<Vec<_>>())
     }
 
     /// The number of samples in `batch`, if its shape and type are the host's.
@@ -220,6 +248,9 @@ impl Port {
                 stream.lane_bits, stream.element
             ));
         }
+        if stream.lanes > MAX_LANES {
+            return contradiction(format!("stream `{name}`: {} lanes, at most {MAX_LANES} are driven", stream.lanes));
+        }
         let carried = stream.pixels.checked_mul(stream.channels);
         let elements = tensor.shape.iter().try_fold(1usize, |product, &dimension| product.checked_mul(dimension));
         let beats = stream.pixels.checked_mul(stream.channels.div_ceil(stream.lanes));
@@ -235,6 +266,19 @@ impl Port {
 
     fn sample_bytes(&self) -> usize {
         self.stream.beats.saturating_mul(self.stream.beat_bytes())
+    }
+
+    fn wire_bytes(&self) -> usize {
+        self.stream.beats.saturating_mul(self.stream.wire_beat_bytes())
+    }
+}
+
+/// The bytes of each sample, if there are so many.
+fn whole_samples(bytes: &[u8], samples: usize, size: usize) -> Result<std::slice::ChunksExact<'_, u8>, HostError> {
+    let wanted = size.saturating_mul(samples);
+    match bytes.len() == wanted {
+        true => Ok(bytes.chunks_exact(size)),
+        false => Err(HostError::Beats { found: bytes.len(), samples, wanted }),
     }
 }
 

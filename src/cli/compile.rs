@@ -9,14 +9,15 @@ use serde_json::{Number, Value};
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use systole::bundle::manifest::{FoldingFigures, Stage};
+use systole::bundle::manifest::{self, FoldingFigures, Stage};
 use systole::bundle::Manifest;
-use systole::compiler::emit::write_bundle;
+use systole::compiler::emit::{write_bundle, ShellOptions};
 use systole::compiler::frontend::FrontOptions;
 use systole::compiler::passes::pipeline;
 use systole::compiler::passes::schedule_stages::ScheduleOptions;
 use systole::compiler::schedule::Goal;
 use systole::compiler::{CompileError, Profile};
+use systole::hdl::shell::BEAT_BYTES;
 use systole::templates::report::Derived;
 
 /// Multiplier budget without a goal on the command line.
@@ -57,9 +58,13 @@ pub struct Arguments {
     /// Clock in MHz that --target-fps refers to
     #[arg(long, value_name = "F", requires = "target_fps")]
     clock_mhz: Option<f64>,
-    /// What surrounds the core: its bare streams, or a register shell (not there yet)
+    /// What surrounds the core: its bare streams, or registers and frames for a board
     #[arg(long, value_enum, default_value_t = Shell::Stream)]
     shell: Shell,
+    /// Bits a beat of the shell's streams: 64, 128, 256 or 512; by default the fewest that do not
+    /// limit the interval
+    #[arg(long, value_name = "N")]
+    beat_bits: Option<usize>,
     /// Write every intermediate form after every pass to this folder, numbered
     #[arg(long, value_name = "DIR")]
     dump_ir: Option<PathBuf>,
@@ -73,7 +78,7 @@ pub struct Arguments {
 enum Shell {
     /// AXI4-Stream in and out.
     Stream,
-    /// Registers over AXI4-Lite beside the streams.
+    /// Registers over AXI4-Lite, and frames over AXI4-Stream.
     Axi,
 }
 
@@ -84,13 +89,8 @@ enum Shell {
 /// written. Nothing is left at the output then.
 pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
     let begin = Instant::now();
-    if arguments.shell == Shell::Axi {
-        return Err(Failure::usage(
-            "the AXI shell is not there yet",
-            "leave --shell out: the core has AXI4-Stream ports",
-        ));
-    }
     let goal = goal(arguments)?;
+    let shell = shell(arguments)?;
     let front = FrontOptions {
         name: design_name(&arguments.model),
         profile: arguments.profile,
@@ -103,6 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         goal,
         input_lanes: arguments.input_lanes,
         output_lanes: arguments.output_lanes,
+        shell,
         ..ScheduleOptions::default()
     };
     let bytes = std::fs::read(&arguments.model).map_err(|error| Failure::io(&arguments.model, error))?;
@@ -141,6 +142,23 @@ fn goal(arguments: &Arguments) -> Result<Goal, Failure> {
         (Some(0), _) => Err(Failure::usage("--target-ii is 0", "give an interval of at least 1 cycle")),
         (Some(interval), _) => Ok(Goal::TargetInterval(interval)),
         (None, budget) => Ok(Goal::MaxMultipliers(budget.unwrap_or(DEFAULT_MULTIPLIERS))),
+    }
+}
+
+/// What surrounds the core.
+fn shell(arguments: &Arguments) -> Result<Option<ShellOptions>, Failure> {
+    let beat_bytes = match arguments.beat_bits {
+        Some(bits) if BEAT_BYTES.iter().all(|bytes| bytes * 8 != bits) => {
+            return Err(Failure::usage(format!("--beat-bits is {bits}"), "give 64, 128, 256 or 512"));
+        }
+        bits => bits.map(|bits| bits / 8),
+    };
+    match arguments.shell {
+        Shell::Axi => Ok(Some(ShellOptions { beat_bytes })),
+        Shell::Stream if beat_bytes.is_some() => {
+            Err(Failure::usage("--beat-bits without a shell", "add --shell axi, or leave --beat-bits out"))
+        }
+        Shell::Stream => Ok(None),
     }
 }
 
@@ -251,7 +269,7 @@ impl Summary {
              products     {macs} a sample\n\
              multipliers  {multipliers}{of_budget}; {requantize} more to requantize\n\
              memory       {weights} bits of weights, {fifos} bits of FIFOs\n\
-             written to   {folder} in {seconds:.2} s\n",
+             {shell}written to   {folder} in {seconds:.2} s\n",
             design = self.design,
             profile = manifest.profile,
             table = table.render(),
@@ -262,10 +280,22 @@ impl Summary {
             requantize = grouped(self.requantize_multipliers),
             weights = grouped(self.weight_bits),
             fifos = grouped(self.fifo_bits),
+            shell = manifest.shell.as_ref().map(shell_line).unwrap_or_default(),
             folder = folder.display(),
             seconds = self.seconds,
         )
     }
+}
+
+/// The shell for people, in a line.
+fn shell_line(shell: &manifest::Shell) -> String {
+    format!(
+        "shell        {} with beats of {} bits; a sample takes {} bytes in and {} out\n",
+        shell.top,
+        u64::from(shell.beat_bytes) * 8,
+        grouped(shell.in_bytes.into()),
+        grouped(shell.out_bytes.into()),
+    )
 }
 
 impl Summary {
@@ -349,6 +379,19 @@ mod tests {
             assert_eq!(goal(&arguments).unwrap_err().exit_status(), 2, "{fps} {mhz}");
         }
         assert!(goal(&parse(&["--target-ii", "0"]).unwrap()).is_err());
+    }
+
+    #[test]
+    fn beats_are_64_to_512_bits_and_only_those_of_a_shell() {
+        let bytes = |options: &[&str]| shell(&parse(options).unwrap()).ok().flatten().map(|shell| shell.beat_bytes);
+        assert_eq!(bytes(&[]), None);
+        assert_eq!(bytes(&["--shell", "axi"]), Some(None));
+        assert_eq!(bytes(&["--shell", "axi", "--beat-bits", "256"]), Some(Some(32)));
+        for wrong in ["0", "32", "96", "1024"] {
+            let arguments = parse(&["--shell", "axi", "--beat-bits", wrong]).unwrap();
+            assert_eq!(shell(&arguments).unwrap_err().exit_status(), 2, "{wrong}");
+        }
+        assert_eq!(shell(&parse(&["--beat-bits", "64"]).unwrap()).unwrap_err().exit_status(), 2);
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub use derived::Derived;
 use crate::TemplateError;
 use minijinja::{syntax::SyntaxConfig, value::Serde, Environment, UndefinedBehavior};
 use serde::Serialize;
-use systole_bundle::manifest::{Border, Fifo, Stage};
+use systole_bundle::manifest::{Border, Fifo, Shell, Stage};
 use systole_bundle::{Manifest, Stream, StreamKind};
 use text::{bits, cell, code, grouped, percent, shape};
 
@@ -44,6 +44,18 @@ struct ReportContext {
     borders: Vec<BorderRows>,
     fifos: Vec<FifoRow>,
     top: String,
+    shell: Option<ShellRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct ShellRow {
+    top: String,
+    beat_bits: String,
+    in_bytes: String,
+    out_bytes: String,
+    max_samples: String,
+    fifo_depth: u32,
+    register_map: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -149,7 +161,22 @@ impl ReportContext {
             borders: inputs.chain(outputs).collect(),
             fifos: manifest.fifos.iter().map(FifoRow::new).collect(),
             top: manifest.devices.iter().map(|device| cell(&device.top)).collect::<Vec<_>>().join(", "),
+            shell: manifest.shell.as_ref().map(ShellRow::new),
         })
+    }
+}
+
+impl ShellRow {
+    fn new(shell: &Shell) -> ShellRow {
+        ShellRow {
+            top: code(&shell.top),
+            beat_bits: grouped(u64::from(shell.beat_bytes) * 8),
+            in_bytes: grouped(shell.in_bytes.into()),
+            out_bytes: grouped(shell.out_bytes.into()),
+            max_samples: grouped(shell.max_samples.into()),
+            fifo_depth: shell.fifo_depth,
+            register_map: cell(&shell.register_map_version),
+        }
     }
 }
 

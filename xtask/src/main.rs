@@ -1,9 +1,10 @@
-//! Project commands: `cargo xtask demo | test [--full] | setup | fuzz [MODEL...]`.
+//! Project commands: `cargo xtask demo | test [--full] | cocotb | setup | fuzz [MODEL...]`.
 //!
 //! They need git and Rust only; what else is missing they install through the system's package
 //! manager, and say so.
 
 mod builds;
+mod cocotb;
 mod demo;
 mod fuzz;
 mod setup;
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
   demo             compile the digits network, verify it bit-exactly, run its test split
   test [--full]    every test; --full adds stall seeds on the autoencoder
+  cocotb           drive the digits network's shell with cocotb in Icarus Verilog
   setup            install Verilator and a C++ compiler if they are missing
   fuzz [MODEL...]  the full set of damaged model files against the compiler";
 
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         ["demo"] => demo::run(),
         ["test"] => test::run(false),
         ["test", "--full"] => test::run(true),
+        ["cocotb"] => cocotb::run(),
         ["setup"] => setup::run(),
         ["fuzz", models @ ..] => fuzz::run(models),
         _ => {

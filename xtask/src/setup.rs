@@ -1,4 +1,5 @@
-//! Installing what simulation needs: Verilator, a C++ compiler, make, and zlib for waveforms.
+//! Installing what simulation needs (Verilator, a C++ compiler, make, and zlib for waveforms) and what the
+//! independent check of the shell needs (Icarus Verilog, Python with virtual environments).
 
 use crate::step;
 use std::io::Write;
@@ -7,60 +8,104 @@ use std::process::{Command, Stdio};
 /// Oldest Verilator that is supported, `major.minor`.
 const OLDEST: (u32, u32) = (5, 6);
 
-/// A package manager and how it installs everything.
+/// A package manager and how it installs things.
 struct Manager {
     program: &'static str,
     refresh: Option<&'static [&'static str]>,
     install: &'static [&'static str],
+    /// Packages of simulation.
+    simulation: &'static [&'static str],
+    /// Packages of the shell's independent check.
+    cocotb: &'static [&'static str],
 }
 
 const MANAGERS: &[Manager] = &[
     Manager {
         program: "apt-get",
         refresh: Some(&["update"]),
-        install: &["install", "-y", "--no-install-recommends", "verilator", "g++", "make", "zlib1g-dev"],
+        install: &["install", "-y", "--no-install-recommends"],
+        simulation: &["verilator", "g++", "make", "zlib1g-dev"],
+        cocotb: &["iverilog", "python3-venv"],
     },
     Manager {
         program: "dnf",
         refresh: None,
-        install: &["install", "-y", "verilator", "gcc-c++", "make", "zlib-devel"],
+        install: &["install", "-y"],
+        simulation: &["verilator", "gcc-c++", "make", "zlib-devel"],
+        cocotb: &["iverilog", "python3"],
     },
-    Manager { program: "pacman", refresh: None, install: &["-S", "--noconfirm", "verilator", "gcc", "make", "zlib"] },
+    Manager {
+        program: "pacman",
+        refresh: None,
+        install: &["-S", "--noconfirm"],
+        simulation: &["verilator", "gcc", "make", "zlib"],
+        cocotb: &["iverilog", "python"],
+    },
     Manager {
         program: "zypper",
         refresh: None,
-        install: &["install", "-y", "verilator", "gcc-c++", "make", "zlib-devel"],
+        install: &["install", "-y"],
+        simulation: &["verilator", "gcc-c++", "make", "zlib-devel"],
+        cocotb: &["iverilog", "python3"],
     },
-    Manager { program: "brew", refresh: None, install: &["install", "verilator"] },
+    Manager {
+        program: "brew",
+        refresh: None,
+        install: &["install"],
+        simulation: &["verilator"],
+        cocotb: &["icarus-verilog", "python"],
+    },
 ];
 
-/// Installs what is missing; nothing to do if nothing is.
+/// Installs what simulation lacks; nothing to do if nothing is missing.
 ///
 /// # Errors
 /// If something is missing and cannot be installed, with the commands to do it by hand.
 pub fn run() -> Result<(), String> {
-    let missing = missing();
-    if missing.is_empty() {
-        println!("setup: Verilator, a C++ compiler, make and zlib are here");
+    let remedy = "packages of this system may be too old: build Verilator 5.006 or newer from \
+                  https://github.com/verilator/verilator and name it in VERILATOR or put it on PATH";
+    ensure("Verilator, a C++ compiler, make and zlib", missing, |manager| manager.simulation, remedy)
+}
+
+/// Installs what the shell's independent check lacks.
+///
+/// # Errors
+/// As [`run`].
+pub fn cocotb() -> Result<(), String> {
+    let missing = || {
+        let python = ["python3", "-c", "import venv, ensurepip"];
+        let checks = [
+            ("Icarus Verilog", succeeds(&["iverilog", "-V"])),
+            ("Python 3 with virtual environments", succeeds(&python)),
+        ];
+        checks.into_iter().filter(|(_, here)| !here).map(|(name, _)| name).collect()
+    };
+    ensure("Icarus Verilog and Python", missing, |manager| manager.cocotb, "install them by hand and put them on PATH")
+}
+
+fn ensure(
+    all: &str,
+    missing: impl Fn() -> Vec<&'static str>,
+    packages: impl Fn(&Manager) -> &'static [&'static str],
+    remedy: &str,
+) -> Result<(), String> {
+    let lacking = missing();
+    if lacking.is_empty() {
+        println!("setup: {all} are here");
         return Ok(());
     }
-    let list = missing.join(", ");
+    let list = lacking.join(", ");
     let Some(manager) = MANAGERS.iter().find(|manager| says_version(manager.program).is_some()) else {
-        return Err(format!(
-            "{list} missing and no known package manager: install Verilator 5.006 or newer, g++, make and zlib's headers"
-        ));
+        return Err(format!("{list} missing and no known package manager: install {all}"));
     };
     println!("setup: {list} missing; installing with {}", manager.program);
-    for arguments in manager.refresh.into_iter().chain([manager.install]) {
+    let install = [manager.install, packages(manager)].concat();
+    for arguments in manager.refresh.into_iter().chain([&install[..]]) {
         step::run(&mut elevated(manager.program, arguments))?;
     }
-    match self::missing().as_slice() {
+    match missing().as_slice() {
         [] => Ok(()),
-        still => Err(format!(
-            "still missing: {}; packages of this system may be too old: build Verilator 5.006 or newer from \
-             https://github.com/verilator/verilator and name it in VERILATOR or put it on PATH",
-            still.join(", ")
-        )),
+        still => Err(format!("still missing: {}; {remedy}", still.join(", "))),
     }
 }
 
@@ -86,6 +131,12 @@ fn version(said: &str) -> Option<(u32, u32)> {
     let (major, rest) = word.split_once('.')?;
     let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
     Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Whether a command runs and succeeds.
+fn succeeds(words: &[&str]) -> bool {
+    let [program, arguments @ ..] = words else { return false };
+    Command::new(program).args(arguments).stdin(Stdio::null()).output().is_ok_and(|output| output.status.success())
 }
 
 /// What `program --version` prints, if it runs and succeeds.

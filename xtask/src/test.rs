@@ -2,7 +2,7 @@
 
 use crate::builds::Builds;
 use crate::tally::Tally;
-use crate::{setup, step};
+use crate::{cocotb, setup, step};
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::Command;
@@ -32,6 +32,9 @@ pub fn run(full: bool) -> Result<(), String> {
     }
     let everything = follow(workspace, &mut tally)?;
     let feature = follow(static_runtime(), &mut tally)?;
+    if full {
+        cocotb::run()?;
+    }
 
     let mut account = tally.account(Builds::now().since(&before));
     // Their own words are captured with the output of tests that pass.

@@ -1,8 +1,11 @@
 //! The design's Verilog and ROM images.
 
-use crate::dataflow::{DataflowGraph, Node, Port, PORT_BUFFER_DEPTH};
+use super::shell::{self, ShellOptions};
+use crate::dataflow::{DataflowGraph, Figures, Node, Port, PORT_BUFFER_DEPTH};
 use crate::diagnostic::CompileError;
+use systole_bundle::DesignHash;
 use systole_hdl::engine::EnginePort;
+use systole_hdl::shell::ShellSpec;
 use systole_hdl::top::{PortSpec, TopSpec, TopStage};
 use systole_hdl::typed;
 
@@ -12,40 +15,62 @@ pub struct Hardware {
     pub top: String,
     /// Path under `rtl/` and text, in a fixed order: Verilog leaves first, ROM images, `files.f`.
     pub files: Vec<(String, String)>,
-    /// Hash of the Verilog, 128 bits in hexadecimal.
+    /// Hash of the core's Verilog, 128 bits in hexadecimal.
     pub structure_hash: String,
     /// Hash of the ROM images, 128 bits in hexadecimal.
     pub parameter_hash: String,
+    /// The shell around the core.
+    pub shell: Option<ShellSpec>,
 }
 
-/// Builds every module of the design.
+/// Builds every module of the design, and of the shell around it if asked for.
 ///
 /// # Errors
-/// If a module breaks a guarantee of the typed layer: our bug.
-pub fn build(design: &DataflowGraph) -> Result<Hardware, CompileError> {
+/// If a sample is too large for the shell's frames, or a module breaks a guarantee of the typed layer: our bug.
+pub fn build(
+    design: &DataflowGraph,
+    figures: &Figures,
+    shell: Option<&ShellOptions>,
+) -> Result<Hardware, CompileError> {
     let internal = |cause: String| CompileError::Internal { pass: "emit_verilog", cause };
     let spec = top(design).ok_or_else(|| internal("the design is not a chain between two ports".into()))?;
     let module = spec.module().map_err(|error| internal(error.to_string()))?;
-    let verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;
+    let mut verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;
     let images = typed::rom_files(&module).map_err(|error| internal(error.to_string()))?;
+    let (mut structure, mut parameters) = (blake3::Hasher::new(), blake3::Hasher::new());
+    for file in &verilog {
+        structure.update(file.text.as_bytes());
+    }
+    for image in &images {
+        parameters.update(image.file.as_bytes()).update(image.text.as_bytes());
+    }
+    let (structure, parameters) = (structure.finalize(), parameters.finalize());
+    let hash = DesignHash { structure: words(&structure), parameter: words(&parameters) };
+    let shell = shell.map(|options| shell::around(&spec, design, figures, hash, options));
+    if let Some(shell) = &shell {
+        let module = shell::module(shell, &module)?;
+        // The core's modules are among the shell's, which stands behind them.
+        verilog = typed::emit(&module).map_err(|error| internal(error.to_string()))?;
+    }
+
     let mut files = Vec::new();
     let mut list = String::new();
-    let mut structure = blake3::Hasher::new();
     for file in verilog {
         let path = format!("{}.v", file.module);
         list.push_str(&path);
         list.push('\n');
-        structure.update(file.text.as_bytes());
         files.push((path, file.text));
     }
-    let mut parameters = blake3::Hasher::new();
-    for image in images {
-        parameters.update(image.file.as_bytes()).update(image.text.as_bytes());
-        files.push((format!("rom/{}", image.file), image.text));
-    }
+    files.extend(images.into_iter().map(|image| (format!("rom/{}", image.file), image.text)));
     files.push(("files.f".into(), list));
-    let digest = |hasher: blake3::Hasher| hasher.finalize().to_hex()[..32].to_string();
-    Ok(Hardware { top: spec.name, files, structure_hash: digest(structure), parameter_hash: digest(parameters) })
+    let digest = |hash: blake3::Hash| hash.to_hex()[..32].to_string();
+    Ok(Hardware { top: spec.name, files, structure_hash: digest(structure), parameter_hash: digest(parameters), shell })
+}
+
+/// The first 128 bits of a hash, as registers hold them.
+fn words(hash: &blake3::Hash) -> [u32; 4] {
+    let bytes = hash.as_bytes();
+    std::array::from_fn(|word| (0..4).rev().fold(0, |value, byte| value << 8 | u32::from(bytes[4 * word + byte])))
 }
 
 /// The design as a top module.

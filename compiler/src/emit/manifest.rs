@@ -5,6 +5,7 @@ use crate::dataflow::{Channel, DataflowGraph, Figures, Node, Port, PORT_BUFFER_D
 use crate::diagnostic::CompileError;
 use crate::quant::QuantTensor;
 use systole_bundle::manifest::{Border, Device, Fifo, Manifest, Predicted, Stage, Tensor, Totals, FORMAT};
+use systole_bundle::registers::ABI_VERSION;
 use systole_bundle::{Stream, StreamKind};
 use systole_hdl::engine::EnginePort;
 use systole_hdl::stream::FifoSpec;
@@ -86,7 +87,8 @@ pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) 
         profile: design.profile.name().into(),
         structure_hash: hardware.structure_hash.clone(),
         parameter_hash: hardware.parameter_hash.clone(),
-        register_map: None,
+        register_map: hardware.shell.as_ref().map(|_| ABI_VERSION.to_string()),
+        shell: hardware.shell.as_ref().map(super::shell::describe),
         devices: vec![Device { name: "device0".into(), top: hardware.top.clone() }],
         tensors,
         streams,

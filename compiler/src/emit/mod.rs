@@ -2,21 +2,30 @@
 
 mod hardware;
 mod manifest;
+mod shell;
 mod write;
 
 pub use hardware::Hardware;
+pub use shell::ShellOptions;
 pub use write::{write_bundle, BundleText};
 
 use crate::dataflow::{DataflowGraph, Figures};
 use crate::diagnostic::CompileError;
 use crate::quant::QuantGraph;
 
-/// Everything that a bundle holds, in memory: built whole before a byte is written.
+/// Everything that a bundle holds, in memory: built whole before a byte is written. With `shell`, a board shell is
+/// around the core.
 ///
 /// # Errors
-/// If the hardware breaks a guarantee of the typed layer or a template fails: our bugs.
-pub fn bundle(quant: &QuantGraph, design: &DataflowGraph, figures: &Figures) -> Result<BundleText, CompileError> {
-    let hardware = hardware::build(design)?;
+/// If a sample is too large for the shell's frames; if the hardware breaks a guarantee of the typed layer or a
+/// template fails: our bugs.
+pub fn bundle(
+    quant: &QuantGraph,
+    design: &DataflowGraph,
+    figures: &Figures,
+    shell: Option<&ShellOptions>,
+) -> Result<BundleText, CompileError> {
+    let hardware = hardware::build(design, figures, shell)?;
     let manifest = manifest::describe(design, figures, &hardware)?;
     let report = systole_templates::report::markdown(&manifest)
         .map_err(|error| CompileError::Internal { pass: "emit_report", cause: error.to_string() })?;

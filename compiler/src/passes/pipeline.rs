@@ -69,7 +69,7 @@ pub fn compile(
         .and_then(|timed| timed.figures().map_err(|error| error.to_string()))
         .map_err(|cause| CompileError::Internal { pass: "predict_figures", cause })?;
 
-    let bundle = emit::bundle(&quant, &design, &figures)?;
+    let bundle = emit::bundle(&quant, &design, &figures, options.shell.as_ref())?;
     Ok(Compiled { quant, design, figures, bundle })
 }
 
@@ -79,7 +79,18 @@ fn design_name(file: &str, model: &str) -> String {
     let name: String = if file.is_empty() { model } else { file }.chars().take(64).collect();
     let name = identifier(&name);
     let is_block = |prefix: &&str| name.starts_with(prefix);
-    let blocks = ["accumulators_", "fifo_", "fold_control_", "layer", "mac_hop_", "regroup_", "result_buffer_"];
+    let blocks = [
+        "accumulators_",
+        "axi_lite_port",
+        "crc32_step_",
+        "fifo_",
+        "fold_control_",
+        "layer",
+        "mac_hop_",
+        "regroup_",
+        "result_buffer_",
+        "shell_",
+    ];
     match blocks.iter().any(is_block) {
         true => format!("design_{name}"),
         false => name,

@@ -4,6 +4,7 @@ use crate::dataflow::{
     BlockTiming, Channel, DataflowGraph, EngineId, Folding, Link, Node, Port, Stage, PORT_BUFFER_DEPTH,
 };
 use crate::diagnostic::CompileError;
+use crate::emit::ShellOptions;
 use crate::quant::{QuantGraph, QuantNode, QuantTensor, TensorId};
 use crate::schedule::plan::{Plan, Site};
 use crate::schedule::{self, fifo, lanes, Goal, StageShape};
@@ -33,6 +34,8 @@ pub struct ScheduleOptions {
     /// Steps of the token simulator that sizing may spend on each FIFO. Beyond, a depth keeps the
     /// interval but need not be minimal.
     pub fifo_effort: u64,
+    /// The board shell around the core, whose beats are wide enough for the interval; by default none.
+    pub shell: Option<ShellOptions>,
 }
 
 impl Default for ScheduleOptions {
@@ -44,6 +47,7 @@ impl Default for ScheduleOptions {
             output_lanes: None,
             cells: Cells::default(),
             fifo_effort: u64::MAX,
+            shell: None,
         }
     }
 }

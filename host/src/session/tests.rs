@@ -1,76 +1,10 @@
 use super::*;
+use manifest::manifest;
 use ndarray::arr2;
-use systole_arith::{BorderOp, IntType, Range};
-use systole_bundle::manifest::{Device, Predicted, Totals, FORMAT};
+use systole_arith::{BorderOp, IntType};
 
-fn stream(kind: StreamKind, tensor: &str, element: IntType, lanes: usize, channels: usize) -> Stream {
-    Stream {
-        name: tensor.into(),
-        kind,
-        tensor: tensor.into(),
-        producer: None,
-        consumers: vec![],
-        element,
-        lanes,
-        lane_bits: element.bits().div_ceil(8) * 8,
-        pixels: 1,
-        channels,
-        beats: channels.div_ceil(lanes),
-        data: "d".into(),
-        valid: "v".into(),
-        ready: "r".into(),
-    }
-}
-
-fn tensor(name: &str, shape: &[usize], element: IntType, range: Range) -> Tensor {
-    let layout = "C".into();
-    Tensor { name: name.into(), shape: shape.into(), layout, element, range, scale: None, zero_point: 0 }
-}
-
-fn border(tensor: &str, host_name: &str, host_shape: &[usize], host_type: &str) -> Border {
-    Border {
-        tensor: tensor.into(),
-        host_name: host_name.into(),
-        host_shape: host_shape.into(),
-        host_type: host_type.into(),
-        operations: vec![],
-    }
-}
-
-/// An accelerator from `[5]` int8 elements, of which -100 to 100 occur, to `[3]` uint4 elements.
-fn manifest() -> Manifest {
-    let (int8, uint4) = (IntType::Signed(8), IntType::Unsigned(4));
-    Manifest {
-        format: FORMAT,
-        generator: "test".into(),
-        design: "d".into(),
-        profile: "tflm".into(),
-        structure_hash: String::new(),
-        parameter_hash: String::new(),
-        register_map: None,
-        devices: vec![Device { name: "device0".into(), top: "top".into() }],
-        tensors: vec![tensor("x", &[5], int8, Range::new(-100, 100)), tensor("y", &[3], uint4, Range::new(0, 15))],
-        streams: vec![stream(StreamKind::Input, "x", int8, 2, 5), stream(StreamKind::Output, "y", uint4, 2, 3)],
-        input_border: vec![border("x", "in", &[1, 5], "int8")],
-        output_border: vec![border("y", "out", &[3, 1], "uint8")],
-        stages: vec![],
-        fifos: vec![],
-        predicted: Predicted {
-            initiation_interval: "3".into(),
-            period_samples: 1,
-            warm_up_samples: 0,
-            latency_cycles: 9,
-        },
-        totals: Totals {
-            macs: 15,
-            multipliers: 5,
-            requantize_multipliers: 0,
-            fifo_bits: 0,
-            weight_bits: 60,
-            budget: None,
-        },
-    }
-}
+#[path = "../../tests/support/manifest.rs"]
+mod manifest;
 
 fn int8(samples: &[[i64; 5]]) -> Array {
     let values: Vec<i64> = samples.iter().flatten().copied().collect();
@@ -85,6 +19,17 @@ fn a_batch_becomes_the_beats_of_the_input_stream() {
     let second = [0, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0];
     assert_eq!(packed, Packed { samples: 2, beats: [first, second].concat() });
     assert_eq!(session.input_sample_bytes(), 12);
+}
+
+#[test]
+fn a_batch_crosses_the_port_without_gaps_between_beats_and_comes_back() {
+    let session = Session::new(&manifest()).unwrap();
+    let packed = session.pack_wire(&int8(&[[1, -1, 2, 100, -100], [0, 0, 0, 0, 7]])).unwrap();
+    assert_eq!(packed, Packed { samples: 2, beats: vec![1, 0xff, 2, 100, 0x9c, 0, 0, 0, 0, 0, 7, 0] });
+    assert_eq!((session.input_wire_bytes(), session.output_wire_bytes()), (6, 4));
+    let expected = arr2(&[[1i64, 15, 2], [3, 4, 5]]).into_shape_with_order(vec![2, 3, 1]).unwrap();
+    let answer = session.unpack_wire(&[1, 15, 2, 0, 3, 4, 5, 0], 2).unwrap();
+    assert_eq!(answer, Array::Int(expected.into_dyn(), "uint8".into()));
 }
 
 #[test]

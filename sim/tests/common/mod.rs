@@ -101,6 +101,7 @@ impl Bundle {
             structure_hash: String::new(),
             parameter_hash: String::new(),
             register_map: None,
+            shell: None,
             devices: vec![Device { name: "device0".into(), top: top.into() }],
             tensors,
             input_border: vec![border(streams_end.0, "uint8")],

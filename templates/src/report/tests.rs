@@ -48,6 +48,7 @@ fn manifest() -> Manifest {
         structure_hash: "5a".into(),
         parameter_hash: "7c".into(),
         register_map: None,
+        shell: None,
         devices: vec![Device { name: "device0".into(), top: "tiny_top".into() }],
         tensors: vec![Tensor {
             name: "x|1".into(),

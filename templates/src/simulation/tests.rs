@@ -35,6 +35,7 @@ fn manifest() -> Manifest {
         structure_hash: String::new(),
         parameter_hash: String::new(),
         register_map: None,
+        shell: None,
         devices: vec![Device { name: "device0".into(), top: "tiny_top".into() }],
         tensors: vec![],
         streams: vec![

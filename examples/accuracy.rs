@@ -1,9 +1,9 @@
-//! Accuracy of the digits network on its held-out images, from what the accelerator answered.
+//! Accuracy of a network of `examples/` on its held-out images, from what the accelerator answered.
 //!
 //! ```text
 //! systole compile examples/digits/digits.onnx -o digits
 //! systole run digits --input examples/digits/test.npz --output answers.npy
-//! cargo run --release --example digits -- digits examples/digits/test.npz answers.npy
+//! cargo run --release --example accuracy -- digits examples/digits/test.npz answers.npy
 //! ```
 
 use std::path::Path;
@@ -17,7 +17,7 @@ const CLOCK_MHZ: f64 = 100.0;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [bundle, vectors, answers] = arguments.as_slice() else {
-        eprintln!("usage: digits BUNDLE VECTORS.npz ANSWERS.npy");
+        eprintln!("usage: accuracy BUNDLE VECTORS.npz ANSWERS.npy");
         return ExitCode::from(2);
     };
     match report(Path::new(bundle), Path::new(vectors), Path::new(answers)) {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("digits: {error}");
+            eprintln!("accuracy: {error}");
             ExitCode::from(2)
         }
     }
@@ -69,16 +69,19 @@ fn labels(array: &Array) -> Result<Vec<usize>, String> {
 
 /// The digit that each row of logits, `[N, 10]`, answers: the first of the largest.
 fn digits(array: &Array) -> Result<Vec<usize>, String> {
-    let Array::Float(logits) = array else { return Err(format!("logits are float32, not {}", array.type_name())) };
-    let rows = logits.outer_iter();
-    rows.map(|row| {
-        let mut best: Option<(usize, f32)> = None;
-        for (digit, &logit) in row.iter().enumerate() {
-            if best.is_none_or(|(_, largest)| logit > largest) {
-                best = Some((digit, logit));
-            }
+    match array {
+        Array::Float(logits) => logits.outer_iter().map(|row| largest(row.iter())).collect(),
+        Array::Int(logits, _) => logits.outer_iter().map(|row| largest(row.iter())).collect(),
+    }
+}
+
+/// The place of the first of the largest.
+fn largest<T: PartialOrd>(row: impl Iterator<Item = T>) -> Result<usize, String> {
+    let mut best: Option<(usize, T)> = None;
+    for (digit, logit) in row.enumerate() {
+        if best.as_ref().is_none_or(|(_, largest)| logit > *largest) {
+            best = Some((digit, logit));
         }
-        best.map(|(digit, _)| digit).ok_or_else(|| "an image without logits".to_string())
-    })
-    .collect()
+    }
+    best.map(|(digit, _)| digit).ok_or_else(|| "an image without logits".to_string())
 }
