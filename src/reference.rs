@@ -1,6 +1,6 @@
 //! The integer network of a bundle as the software reference of verification.
 
-use crate::arith::border::{exact_tail, expected_integer, AffineTail, TopKOutput};
+use crate::arith::border::{exact_tail, expected_integer, AffineTail, BorderValue, TopKOutput};
 use crate::arith::BorderOp;
 use crate::bundle::{Array, BundleError, Manifest};
 use crate::compiler::quant::{QuantError, QuantGraph};
@@ -18,6 +18,8 @@ pub struct NetworkReference {
     /// From the output stream's integers to floats, where an exact affine function does that.
     tail: Option<AffineTail>,
     host_output: HostOutput,
+    /// Where the stream has each of the host's elements; none where both are in one order.
+    places: Option<Vec<usize>>,
 }
 
 /// Why a bundle has no reference.
@@ -49,17 +51,36 @@ impl NetworkReference {
     pub fn new(network: QuantGraph, session: Session) -> NetworkReference {
         let operations = &session.output().operations;
         let (tail, host_output) = (affine_part(operations), comparison(operations));
-        NetworkReference { network, session, tail, host_output }
+        let places = places(operations, &session.output_tensor().shape);
+        NetworkReference { network, session, tail, host_output, places }
+    }
+}
+
+/// The operations in front of the first that discards or mixes elements.
+fn of_single_elements(operations: &[BorderOp]) -> &[BorderOp] {
+    let mixes = |op: &BorderOp| matches!(op, BorderOp::Softmax | BorderOp::ArgMax { .. } | BorderOp::TopK { .. });
+    operations.split(mixes).next().unwrap_or_default()
+}
+
+/// Where a stream of the tensor's `shape` has each element of what the operations on single elements give; none
+/// where they keep the order.
+fn places(operations: &[BorderOp], shape: &[usize]) -> Option<Vec<usize>> {
+    let moves = |op: &&BorderOp| matches!(op, BorderOp::Transpose { .. } | BorderOp::Reshape { .. });
+    let moving: Vec<BorderOp> = of_single_elements(operations).iter().filter(moves).cloned().collect();
+    if !moving.iter().any(|op| matches!(op, BorderOp::Transpose { .. })) {
+        return None;
+    }
+    let count: usize = shape.iter().product();
+    let counted = ArrayD::from_shape_vec(IxDyn(shape), (0..count as i64).collect()).ok()?;
+    match BorderOp::run(&moving, BorderValue::Int(counted)).ok()? {
+        BorderValue::Int(places) => places.iter().map(|&place| usize::try_from(place).ok()).collect(),
+        BorderValue::Float(_) => None,
     }
 }
 
 /// The affine function in front of the first operation that discards or mixes elements.
 fn affine_part(operations: &[BorderOp]) -> Option<AffineTail> {
-    let mixes = |op: &BorderOp| {
-        matches!(op, BorderOp::Softmax | BorderOp::ArgMax { .. } | BorderOp::TopK { .. } | BorderOp::Transpose { .. })
-    };
-    let end = operations.iter().position(mixes).unwrap_or(operations.len());
-    operations.get(..end).and_then(exact_tail)
+    exact_tail(of_single_elements(operations))
 }
 
 /// How an expectation of what `operations` give is compared.
@@ -115,6 +136,10 @@ impl Reference for NetworkReference {
         self.host_output.clone()
     }
 
+    fn stream_place(&self, element: usize) -> usize {
+        self.places.as_ref().and_then(|places| places.get(element).copied()).unwrap_or(element)
+    }
+
     fn integer_behind(&self, element: usize, value: f32) -> Option<i64> {
         let channels = self.session.output_tensor().shape.last().copied().filter(|&channels| channels > 0)?;
         expected_integer(self.tail.as_ref()?, element % channels, value).ok()
@@ -158,6 +183,16 @@ mod tests {
         ] {
             assert!(matches!(comparison(&operations), HostOutput::Incomparable(_)), "{operations:?}");
         }
+    }
+
+    #[test]
+    fn floats_of_an_image_are_compared_with_the_elements_that_the_host_turned() {
+        let turned =
+            [affine(), BorderOp::Transpose { permutation: vec![2, 0, 1] }, BorderOp::Reshape { shape: vec![6] }];
+        assert_eq!(comparison(&turned), HostOutput::Affine);
+        assert_eq!(places(&turned, &[1, 3, 2]), Some(vec![0, 2, 4, 1, 3, 5]));
+        assert_eq!(places(&[affine(), BorderOp::Softmax, turned[1].clone()], &[1, 3, 2]), None);
+        assert_eq!(places(&turned[..1], &[1, 3, 2]), None);
     }
 
     #[test]

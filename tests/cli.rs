@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use support::{repository, run_in, status, stderr, stdout, text};
+use support::{repository, run_in, status, stderr, stdout, systole, text};
 use systole::bundle::{Array, Manifest};
 use tempfile::TempDir;
 
@@ -332,6 +332,34 @@ fn run_writes_what_the_runtime_gives_for_any_batch_size() {
         assert_eq!(status(&output), 0, "{}", stderr(&output));
         assert_eq!(Array::read(&answers, "answers").unwrap(), expected);
         std::fs::remove_file(answers).unwrap();
+    }
+}
+
+#[test]
+fn run_takes_the_files_of_a_folder_and_arrays_from_standard_input() {
+    let folder = scratch();
+    let expected = Array::read(&in_repository(VECTORS), "output_tflm").unwrap();
+    let Array::Int(inputs, name) = Array::read(&in_repository(VECTORS), "input").unwrap() else { panic!("integers") };
+    // Standard input carries both halves one after another.
+    let (mut stream, parts) = (Vec::new(), folder.path().join("parts"));
+    std::fs::create_dir(&parts).unwrap();
+    let (first, rest) = inputs.view().split_at(ndarray::Axis(0), 5);
+    for (file, part) in [("0.npy", first), ("1.npy", rest)] {
+        let part = systole::npy::encode(&Array::Int(part.to_owned(), name.clone())).unwrap();
+        std::fs::write(parts.join(file), &part).unwrap();
+        stream.extend(part);
+    }
+    std::fs::write(folder.path().join("stream"), stream).unwrap();
+    let answers = folder.path().join("answers.npy");
+    for input in [text(&parts), "-"] {
+        let output = systole()
+            .args(["run", text(bundle()), "--input", input, "--output", text(&answers), "--batch", "4"])
+            .stdin(std::fs::File::open(folder.path().join("stream")).unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(status(&output), 0, "{input}: {}", stderr(&output));
+        assert_eq!(Array::read(&answers, "answers").unwrap(), expected, "{input}");
+        std::fs::remove_file(&answers).unwrap();
     }
 }
 

@@ -45,7 +45,7 @@ fn untyped_input(model: &Path) -> Option<String> {
 fn compiles(bytes: &[u8], untyped: Option<&String>) -> Result<bool, String> {
     let fixed = InputType::Fixed { bits: 16, integer_bits: 6 };
     let input_types = untyped.map(|input| (input.clone(), fixed)).into_iter().collect();
-    let front = FrontOptions { name: "damaged".into(), profile: None, input_types };
+    let front = FrontOptions { name: "damaged".into(), profile: None, input_types, ..FrontOptions::default() };
     // What sizing FIFOs to the last entry costs is no matter here.
     let schedule = ScheduleOptions { fifo_effort: 0, ..ScheduleOptions::default() };
     match pipeline::compile(bytes, &front, &schedule, &mut |_, _| Ok(())) {

@@ -15,6 +15,9 @@ pub mod manifest;
 pub mod registers;
 pub mod stream;
 
+/// Element types and border operations, which stand in the manifest.
+pub use systole_arith as arith;
+
 pub use array::Array;
 #[cfg(feature = "npz")]
 pub use array::ArrayError;

@@ -199,8 +199,8 @@ pub mod error {
     pub const TKEEP_HOLE: Field = Field::bit("TKEEP_HOLE", 5, "an input beat with bytes missing");
     /// A header's CRC.
     pub const CRC: Field = Field::bit("CRC", 6, "a header's CRC");
-    /// More frames inside than the shell keeps account of.
-    pub const OVERFLOW: Field = Field::bit("OVERFLOW", 7, "more frames inside than FIFO_DEPTH");
+    /// More credits than OUT_CREDIT can count.
+    pub const OVERFLOW: Field = Field::bit("OVERFLOW", 7, "more credits than OUT_CREDIT can count");
     /// Work inside and no beat moved for `WATCHDOG_CYCLES`.
     pub const WATCHDOG: Field = Field::bit("WATCHDOG", 8, "work inside and no beat moved for WATCHDOG_CYCLES");
     /// All of them.

@@ -90,7 +90,7 @@ fn flipped_bits_give_an_integer_network_or_a_diagnostic_in_time() {
     for (name, bytes, rounds) in models {
         let jets = HashMap::from([("global_in".to_string(), fixed)]);
         let input_types = if name == "qkeras_jettagging" { jets } else { HashMap::new() };
-        let options = FrontOptions { name: name.into(), profile: None, input_types };
+        let options = FrontOptions { name: name.into(), profile: None, input_types, ..FrontOptions::default() };
         let (mut accepted, mut slowest) = (0, Duration::ZERO);
         for _ in 0..rounds {
             let mut damaged = bytes.clone();

@@ -139,3 +139,51 @@ fn flipped_bits_give_an_integer_network_or_a_diagnostic_in_time() {
     }
     assert!(accepted > 100, "only {accepted} of 3000 still hold a network");
 }
+
+#[test]
+fn resizes_of_absurd_or_unequal_factors_are_refused_by_node() {
+    let resized = |scales: &[f32], attributes: Vec<AttributeProto>| {
+        let mut model = network();
+        model.floats("scales", &[scales.len() as i64], scales);
+        model.graph().node[2] = Default::default();
+        let node = model.node("pool", "Resize", &["c", "", "scales"], &["p"]);
+        node.attribute = attributes;
+        let node = model.graph().node.pop().unwrap();
+        model.graph().node[2] = node;
+        model
+    };
+    let text = |name: &str, value: &str| AttributeProto {
+        name: Some(name.into()),
+        s: Some(value.as_bytes().to_vec()),
+        r#type: Some(3),
+        ..AttributeProto::default()
+    };
+    let floor = || vec![text("coordinate_transformation_mode", "asymmetric"), text("nearest_mode", "floor")];
+    assert!(compile_front(&resized(&[1.0, 1.0, 2.0, 3.0], floor()).bytes(), &FrontOptions::default()).is_ok());
+    for scales in [
+        vec![1.0, 1.0, 0.0, 1.0],
+        vec![1.0, 1.0, -2.0, 1.0],
+        vec![1.0, 1.0, f32::NAN, 1.0],
+        vec![1.0, 1.0, f32::INFINITY, 1.0],
+        vec![1.0, 1.0, 1e30, 1.0],
+        vec![1.0, 1.0, 65_000.0, 65_000.0],
+        vec![1.0, 1.0, 1.5, 1.0],
+        vec![1.0, 1.0, 0.5, 0.5],
+        vec![2.0, 1.0, 1.0, 1.0],
+        vec![1.0, 2.0, 1.0, 1.0],
+        vec![2.0, 2.0],
+        vec![],
+    ] {
+        let error = refusal(&resized(&scales, floor()));
+        assert!(error.contains("pool"), "{scales:?}: {error}");
+    }
+    for (name, value) in
+        [("mode", "cubic"), ("coordinate_transformation_mode", "align_corners"), ("nearest_mode", "ceil")]
+    {
+        let mut attributes = floor();
+        attributes.retain(|attribute| attribute.name.as_deref() != Some(name));
+        attributes.push(text(name, value));
+        let error = refusal(&resized(&[1.0, 1.0, 2.0, 2.0], attributes));
+        assert!(error.contains("pool"), "{name} {value}: {error}");
+    }
+}

@@ -10,7 +10,10 @@ use systole_compiler::passes::lowering::InputType;
 
 fn refusal(model: &Model, input_types: &[(&str, InputType)]) -> String {
     let input_types: HashMap<String, InputType> = input_types.iter().map(|(n, t)| (n.to_string(), *t)).collect();
-    match compile_front(&model.bytes(), &FrontOptions { name: "m".into(), profile: None, input_types }) {
+    match compile_front(
+        &model.bytes(),
+        &FrontOptions { name: "m".into(), profile: None, input_types, ..FrontOptions::default() },
+    ) {
         Ok(graph) => panic!("accepted:\n{graph}"),
         Err(error) => error.to_string(),
     }

@@ -84,7 +84,12 @@ fn cases() -> Vec<Case> {
 
 fn compile(case: &Case) -> Result<QuantGraph, systole_compiler::CompileError> {
     let bytes = std::fs::read(&case.model).unwrap_or_else(|e| panic!("{}: {e}", case.model.display()));
-    let options = FrontOptions { name: case.name.clone(), profile: None, input_types: case.input_types.clone() };
+    let options = FrontOptions {
+        name: case.name.clone(),
+        profile: None,
+        input_types: case.input_types.clone(),
+        ..FrontOptions::default()
+    };
     compile_front(&bytes, &options)
 }
 

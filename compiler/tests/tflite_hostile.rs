@@ -267,3 +267,32 @@ fn byte_flips_of_image_networks_give_a_verified_network_or_a_diagnostic_in_time(
     println!("{accepted} accepted, {refused} refused");
     assert!(accepted > 100 && refused > 100, "{accepted} accepted, {refused} refused");
 }
+
+/// Bytes of int32 constants.
+fn int32(values: &[i32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+#[test]
+fn absurd_sizes_copies_and_axes_of_arranging_operators_are_refused_by_node() {
+    let (resize, tile, broadcast, reduce, interleave) = (97, 69, 130, 82, 38);
+    let refused = |code: i32, constants: &[(&[i32], &[i32])], output: &[i32]| {
+        let constants: Vec<(&[i32], i8, Vec<u8>)> =
+            constants.iter().map(|(shape, values)| (*shape, INT32, int32(values))).collect();
+        let error = compiled(&model(code, (0, vec![]), &constants, output).bytes()).map(drop).unwrap_err();
+        assert!(error.contains("node `") || error.contains("`y`"), "{code}, {output:?}: {error}");
+    };
+    let good = model(resize, (0, vec![]), &[(&[2], INT32, int32(&[10, 15]))], &[1, 10, 15, 4]);
+    assert!(compiled(&good.bytes()).is_ok(), "{:?}", compiled(&good.bytes()).err());
+    for value in EXTREMES {
+        refused(resize, &[(&[2], &[value, 10])], &[1, 5, 10, 4]);
+        refused(tile, &[(&[4], &[1, value, 1, 1])], &[1, 10, 5, 4]);
+        refused(broadcast, &[(&[4], &[1, value, 5, 4])], &[1, 10, 5, 4]);
+        refused(interleave, &[(&[2], &[value, 1]), (&[2, 2], &[0, value, value, 0])], &[2, 3, 5, 4]);
+    }
+    for value in [i32::MIN, 0, 3, 4, -1, i32::MAX] {
+        refused(reduce, &[(&[1], &[value])], &[1, 5, 4]);
+    }
+    refused(resize, &[(&[2], &[7, 8])], &[1, 7, 8, 4]);
+    refused(tile, &[(&[4], &[1, 2, 1, 1])], &[1, 10, 5, 4]);
+}

@@ -16,7 +16,11 @@ use systole_compiler::ops::max_pool_2d::MaxPool2d;
 use systole_compiler::ops::mean::Mean;
 use systole_compiler::ops::pad::Pad;
 use systole_compiler::ops::random::Random;
+use systole_compiler::ops::reduce_max::ReduceMax;
+use systole_compiler::ops::resize_nearest::ResizeNearest;
+use systole_compiler::ops::tile::Tile;
 use systole_compiler::ops::unary::Unary;
+use systole_compiler::passes::lowering::ArgMaxPlace;
 use systole_compiler::passes::{derive_exact_maps, lower_to_integers};
 use systole_compiler::{CompileError, Graph, Profile, QuantGraph};
 
@@ -25,7 +29,11 @@ const CASES: u64 = 500;
 const SAMPLES: usize = 4;
 
 fn lowered(graph: &Graph, profile: Profile) -> Result<QuantGraph, CompileError> {
-    let options = FrontOptions { profile: Some(profile), ..FrontOptions::default() };
+    lowered_with(graph, profile, &FrontOptions::default())
+}
+
+fn lowered_with(graph: &Graph, profile: Profile, options: &FrontOptions) -> Result<QuantGraph, CompileError> {
+    let options = FrontOptions { profile: Some(profile), ..options.clone() };
     let mut quant = lower_to_integers::run(graph, &options)?;
     derive_exact_maps::run(&mut quant)?;
     Ok(quant)
@@ -62,9 +70,19 @@ fn holds(operator: &str, case: impl Fn(u64) -> Result<Graph, CompileError>) -> V
     holds_under(|_| PROFILES.to_vec(), operator, case)
 }
 
+/// [`holds_with`] the default options.
+fn holds_under(
+    profiles: impl Fn(u64) -> Vec<Profile>,
+    operator: &str,
+    case: impl Fn(u64) -> Result<Graph, CompileError>,
+) -> Vec<(&'static str, usize)> {
+    holds_with(&FrontOptions::default(), profiles, operator, case)
+}
+
 /// Lowers random cases, each under the profiles that belong to its seed, and compares every sample; gives
 /// the names of the integer operators that the cases became, each with its number.
-fn holds_under(
+fn holds_with(
+    options: &FrontOptions,
     profiles: impl Fn(u64) -> Vec<Profile>,
     operator: &str,
     case: impl Fn(u64) -> Result<Graph, CompileError>,
@@ -75,7 +93,7 @@ fn holds_under(
         assert_eq!(graph.verify(), Ok(()), "{operator}, seed {seed}");
         for profile in profiles(seed) {
             let at = format!("{operator}, seed {seed}, {profile}");
-            let quant = lowered(&graph, profile).unwrap_or_else(|error| panic!("{at}: {error}\n{graph}"));
+            let quant = lowered_with(&graph, profile, options).unwrap_or_else(|error| panic!("{at}: {error}\n{graph}"));
             assert_eq!(quant.verify(), Ok(()), "{at}\n{quant}");
             names.extend(quant.nodes.node_weights().map(|node| node.op.name()));
             let random = &mut Random::new(seed ^ 0xabcd);
@@ -137,7 +155,7 @@ fn lowered_paddings_compute_what_the_operator_does() {
 
 #[test]
 fn lowered_concatenations_compute_what_the_operator_does() {
-    names(&holds("CONCATENATION", Concatenation::random_case), &["concat"]);
+    names(&holds("CONCATENATION", Concatenation::random_case), &["concat", "splice"]);
 }
 
 #[test]
@@ -146,13 +164,39 @@ fn lowered_searches_for_the_greatest_element_compute_what_the_operator_does() {
 }
 
 #[test]
+fn searches_in_the_accelerator_compute_what_the_operator_does() {
+    let options = FrontOptions { arg_max: ArgMaxPlace::Hardware, ..FrontOptions::default() };
+    names(&holds_with(&options, |_| PROFILES.to_vec(), "ARG_MAX", ArgMax::random_case), &["arg_max"]);
+}
+
+#[test]
 fn lowered_sums_differences_and_products_compute_what_the_operator_does() {
     for operation in [TfliteJoin::Add, TfliteJoin::Sub, TfliteJoin::Mul] {
         // Every exact map of two operands is derived over 65,536 pairs and derived again to verify it.
         let one = |seed: u64| PROFILES.iter().copied().skip(seed as usize % PROFILES.len()).take(1).collect();
         let counts = holds_under(one, &format!("{operation:?}"), |seed| Arithmetic::random_case(operation, seed));
-        names(&counts, &["join", "map"]);
+        names(&counts, &["join", "map", "repeat"]);
     }
+}
+
+#[test]
+fn lowered_enlargements_compute_what_the_operator_does() {
+    names(&holds("RESIZE_NEAREST_NEIGHBOR", ResizeNearest::random_case), &["repeat"]);
+}
+
+#[test]
+fn lowered_repetitions_compute_what_the_operator_does() {
+    // TensorFlow Lite Micro has no TILE.
+    let litert = |_| PROFILES[1..].to_vec();
+    names(&holds_under(litert, "TILE", |seed| Tile::Tile.random_case(seed)), &["repeat"]);
+    names(&holds("BROADCAST_TO", |seed| Tile::BroadcastTo.random_case(seed)), &["repeat"]);
+    let refused = lowered(&Tile::Tile.random_case(0).unwrap(), Profile::Tflm).unwrap_err().to_string();
+    assert!(refused.contains("node") && refused.contains("Micro"), "{refused}");
+}
+
+#[test]
+fn lowered_maxima_over_rows_and_columns_compute_what_the_operator_does() {
+    names(&holds("REDUCE_MAX", ReduceMax::random_case), &["pool"]);
 }
 
 #[test]

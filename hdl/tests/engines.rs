@@ -8,7 +8,10 @@ use systole_arith::hardware::{Linear, Lookup};
 use systole_arith::join::{Combine, OperandMap};
 use systole_arith::{IntType, Range, Requantizer};
 use systole_hdl::cells::Cells;
-use systole_hdl::engine::{ConcatEngine, Engine, JoinEngine, JoinOperand, PassEngine, ReduceEngine, Reduction};
+use systole_hdl::engine::{
+    ArgMaxEngine, ConcatEngine, Engine, JoinEngine, JoinOperand, PassEngine, ReduceEngine, Reduction, RepeatEngine,
+    Turns,
+};
 use systole_hdl::requantize::RequantizeSpec;
 use systole_hdl::stage::{InputStream, StageSpec};
 
@@ -152,23 +155,81 @@ fn join_of(random: &mut Random, [a, b]: [IntType; 2], combine: Combine) -> Bench
 
 fn concat(random: &mut Random) -> Bench {
     let element = random.pick(&TYPES);
-    let (pixels, streams) = (1 + random.below(4), 2 + random.below(3));
-    let unit = 1 + random.below(3);
-    let channels: Vec<usize> = (0..streams).map(|_| unit * (1 + random.below(4))).collect();
-    let lanes = random.pick(&ConcatEngine::lane_choices(pixels, &channels));
-    let inputs: Vec<Vec<Vec<i64>>> =
-        channels.iter().map(|&channels| samples(random, element, pixels, channels)).collect();
+    let (rounds, streams) = (1 + random.below(4), 2 + random.below(3));
+    let turns = match random.below(2) {
+        0 => {
+            let unit = 1 + random.below(3);
+            Turns::Channels((0..streams).map(|_| unit * (1 + random.below(4))).collect())
+        }
+        _ => {
+            let runs = (0..streams).map(|_| 1 + random.below(4)).collect();
+            Turns::Pixels { channels: 1 + random.below(7), runs }
+        }
+    };
+    let lanes = random.pick(&turns.lane_choices());
+    let counts: Vec<usize> = turns.shapes().iter().map(|(channels, pixels)| channels * pixels).collect();
+    let inputs: Vec<Vec<Vec<i64>>> = counts.iter().map(|&count| samples(random, element, rounds, count)).collect();
     let raw = (0..SAMPLES)
         .map(|sample| {
-            let pixel = |pixel: usize| {
-                let parts = inputs.iter().zip(&channels);
-                parts.flat_map(move |(stream, &count)| stream[sample][pixel * count..][..count].iter().copied())
+            let round = |round: usize| {
+                let parts = inputs.iter().zip(&counts);
+                parts.flat_map(move |(stream, &count)| stream[sample][round * count..][..count].iter().copied())
             };
-            (0..pixels).flat_map(pixel).collect()
+            (0..rounds).flat_map(round).collect()
         })
         .collect();
-    let engine = Engine::Concat(ConcatEngine { pixels, channels, lanes, element });
+    let engine = Engine::Concat(ConcatEngine { rounds, turns, lanes, element });
     bench(random, engine, Cells::default(), inputs.into_iter().map(|stream| (element, stream)).collect(), raw)
+}
+
+fn repeat(random: &mut Random) -> Bench {
+    let image = [1 + random.below(3), 1 + random.below(4)];
+    let factors = [1 + random.below(4), 1 + random.below(4)];
+    let channels = 1 + random.below(9);
+    let lanes = 1 + random.below(channels);
+    repeat_of(random, image, factors, (channels, lanes))
+}
+
+fn repeat_of(random: &mut Random, image: [usize; 2], factors: [usize; 2], (channels, lanes): (usize, usize)) -> Bench {
+    let element = random.pick(&TYPES);
+    let cells = random_cells(random);
+    let inputs = samples(random, element, image[0] * image[1], channels);
+    let enlarged = |sample: &Vec<i64>| -> Vec<i64> {
+        let mut result = Vec::new();
+        for row in 0..image[0] * factors[0] {
+            for column in 0..image[1] * factors[1] {
+                let source = row / factors[0] * image[1] + column / factors[1];
+                result.extend_from_slice(&sample[source * channels..][..channels]);
+            }
+        }
+        result
+    };
+    let raw = inputs.iter().map(enlarged).collect();
+    let engine = Engine::Repeat(RepeatEngine { image, factors, channels, lanes, element, cells });
+    bench(random, engine, cells, vec![(element, inputs)], raw)
+}
+
+fn arg_max(random: &mut Random) -> Bench {
+    let element = random.pick(&TYPES);
+    let (pixels, channels) = (1 + random.below(4), 1 + random.below(14));
+    let lanes = 1 + random.below(channels);
+    arg_max_of(random, element, (pixels, channels, lanes))
+}
+
+fn arg_max_of(random: &mut Random, element: IntType, (pixels, channels, lanes): (usize, usize, usize)) -> Bench {
+    let inputs = samples(random, element, pixels, channels);
+    let first_greatest = |pixel: &[i64]| {
+        let mut best = 0;
+        for (index, &value) in pixel.iter().enumerate() {
+            if value > pixel[best] {
+                best = index;
+            }
+        }
+        best as i64
+    };
+    let raw = inputs.iter().map(|sample| sample.chunks(channels).map(first_greatest).collect()).collect();
+    let engine = Engine::ArgMax(ArgMaxEngine { pixels, channels, lanes, element });
+    bench(random, engine, Cells::default(), vec![(element, inputs)], raw)
 }
 
 fn reduce(random: &mut Random) -> Bench {
@@ -239,20 +300,46 @@ fn a_reduce_stage_reduces_each_channel_and_moves_every_beat_on_the_predicted_edg
 }
 
 #[test]
+fn a_repeat_stage_enlarges_an_image_and_moves_every_beat_on_the_predicted_edge() {
+    exact_on_every_edge(repeat, 200);
+}
+
+#[test]
+fn a_repeat_stage_starts_a_word_in_every_cycle_where_its_input_is_there() {
+    for seed in 0..100 {
+        let mut case = repeat(&mut Random(seed));
+        let port = case.spec.engine.ports()[0];
+        case.spec.inputs[0].lanes = port.lanes;
+        case.spec.fifo_depths.iter_mut().for_each(|depth| *depth = 64);
+        let lanes = case.spec.requantize.lanes;
+        let (_, left) = case.predicted();
+        let beats = case.spec.engine.results().pixels * port.channels.div_ceil(lanes);
+        let ends: Vec<u64> = left.iter().copied().skip(beats - 1).step_by(beats).collect();
+        let cycles = case.spec.engine.cycles();
+        assert_eq!(ends[2] - ends[1], cycles, "seed {seed}: {:?}", case.spec.engine);
+    }
+}
+
+#[test]
+fn an_arg_max_stage_finds_the_first_greatest_channel_and_moves_every_beat_on_the_predicted_edge() {
+    exact_on_every_edge(arg_max, 200);
+}
+
+#[test]
 fn stalled_stages_lose_double_and_swap_nothing() {
-    for make in [pass, join, concat, reduce] {
+    for make in [pass, join, concat, reduce, repeat, arg_max] {
         exact_when_stalled(make, 60);
     }
 }
 
 #[test]
 fn a_beat_is_taken_in_every_cycle_across_pixels_and_samples() {
-    for make in [pass, join, concat, reduce] {
+    for make in [pass, join, concat, reduce, arg_max] {
         for seed in 0..60 {
             let mut case = make(&mut Random(seed));
             let ports = case.spec.engine.ports();
             for (stream, port) in case.spec.inputs.iter_mut().zip(&ports) {
-                *stream = InputStream { channels: port.channels, lanes: port.lanes };
+                stream.lanes = port.lanes;
             }
             case.spec.fifo_depths.iter_mut().for_each(|depth| *depth = 64);
             let beats = ports[0].pixels * ports[0].channels.div_ceil(ports[0].lanes);
@@ -281,6 +368,9 @@ fn stages_are_lint_clean() {
         reduce_of(random, IntType::Unsigned(3), Reduction::Max, (1, 130, 1), Cells::default()),
     ];
     cases.extend((0..6).map(|_| pass(random)));
+    cases.extend([[1, 3], [3, 1], [2, 2]].map(|factors| repeat_of(random, [2, 3], factors, (5, 2))));
+    cases.push(repeat_of(random, [1, 1], [7, 7], (6, 6)));
+    cases.extend([(1, 1, 1), (2, 10, 4), (1, 9, 1), (3, 8, 8)].map(|shape| arg_max_of(random, byte, shape)));
     cases.extend((0..6).map(|_| concat(random)));
     for case in cases {
         let report = lint(&case.spec);

@@ -54,7 +54,7 @@ impl Board {
         let geometry = Geometry::read(&*transport, &session)?;
         let shared = Arc::new(Shared::new(transport, geometry, wanted, &session, options)?);
         let service = shared.clone();
-        let thread = Some(spawn_io("systole-board", move || service.serve())?);
+        let thread = Some(spawn_io("systole-board", move || service.serve_to_the_end())?);
         Ok(Board { shared, session, thread })
     }
 

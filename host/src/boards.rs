@@ -31,8 +31,7 @@ impl Boards {
         };
         let design = first.design();
         if let Some(other) = boards.iter().find(|board| board.design() != design) {
-            let differs = "design than the first board, not";
-            return Err(BoardError::WrongDesign { differs, bundle: design, board: other.design() });
+            return Err(BoardError::Mixed { first: design, other: other.design() });
         }
         let frame_samples = boards.iter().map(Board::frame_samples).min().unwrap_or(1);
         Ok(Boards { inner: Arc::new(Inner { boards, frame_samples, turn: AtomicUsize::new(0) }) })

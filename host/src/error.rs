@@ -1,6 +1,6 @@
 //! Why a batch does not fit an accelerator.
 
-use systole_arith::border::BorderError;
+use systole_bundle::arith::border::BorderError;
 
 /// A failure to bring a batch to an accelerator or back.
 #[derive(Debug, thiserror::Error)]

@@ -3,7 +3,7 @@
 use crate::error::HostError;
 use crate::value::{describe, sample, under_shape};
 use ndarray::{ArrayD, IxDyn};
-use systole_arith::border::BorderValue;
+use systole_bundle::arith::border::BorderValue;
 use systole_bundle::manifest::{Border, Tensor};
 use systole_bundle::{Array, Manifest, Stream, StreamKind};
 

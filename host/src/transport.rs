@@ -7,7 +7,7 @@
 mod buffer;
 mod error;
 mod thread;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub mod xdma;
 
 pub use buffer::{BufferAccount, DmaBuffer};

@@ -1,7 +1,7 @@
 //! Slices of batches as values of border operations.
 
 use ndarray::{ArrayD, Axis, IxDyn};
-use systole_arith::border::BorderValue;
+use systole_bundle::arith::border::BorderValue;
 use systole_bundle::Array;
 
 /// Sample number `index` of a batch whose outermost dimension counts samples.

@@ -9,7 +9,7 @@ use std::thread::Thread;
 use std::time::Duration;
 use support::loopback::{Behaviour, Loopback};
 use support::manifest::manifest;
-use support::{alone, batch, driver_threads, open, options, PATIENCE};
+use support::{batch, open, options, PATIENCE};
 use systole_host::board::{Request, RequestError};
 use systole_host::{Accelerator, Board, BoardError, Boards, InferError, StreamOptions};
 
@@ -132,6 +132,16 @@ fn a_dead_link_and_a_stranger_at_the_registers_are_told_apart() {
     transport.shell(|shell| shell.dead = true);
     let error = Board::open(&manifest(), transport, options()).err().unwrap();
     assert!(error.to_string().contains("all ones") && error.to_string().contains("power"), "{error}");
+    let transport = Loopback::new(&manifest(), Behaviour::default());
+    transport.shell(|shell| shell.magic = 0x1fc2_0006);
+    let error = Board::open(&manifest(), transport.clone(), options()).err().unwrap();
+    assert_eq!(error, BoardError::NotAShell(0x1fc2_0006));
+    transport.shell(|shell| (shell.magic, shell.abi) = (0x5359_5354, 2 << 16 | 3));
+    let error = Board::open(&manifest(), transport.clone(), options()).err().unwrap();
+    assert_eq!(error, BoardError::Abi { major: 2, minor: 3 });
+    // A later minor version has more registers, and all of these.
+    transport.shell(|shell| shell.abi = 1 << 16 | 9);
+    assert!(Board::open(&manifest(), transport, options()).is_ok());
 }
 
 #[test]
@@ -173,17 +183,10 @@ fn several_boards_share_the_frames() {
 }
 
 #[test]
-fn closing_a_board_ends_what_is_under_way_and_frees_threads_and_buffers() {
-    let _alone = alone();
-    let before = driver_threads();
-    let (board, transport) = open(Behaviour { transfer_time: Duration::from_millis(20), ..Behaviour::default() });
-    let (inputs, _) = batch(1, 160);
-    let pending = board.begin(&inputs, PATIENCE).unwrap();
-    drop(board);
-    match pending.wait().unwrap_err() {
-        InferError::Request { source: RequestError::Closed, .. } => (),
-        error => panic!("{error}"),
-    }
-    assert_eq!(transport.live_buffers(), 0);
-    assert_eq!(driver_threads(), before);
+fn boards_with_different_designs_do_not_share_the_work() {
+    let mut other = manifest();
+    other.parameter_hash = "22".repeat(16);
+    let second = Board::open(&other, Loopback::new(&other, Behaviour::default()), options()).unwrap();
+    let error = Boards::new(vec![open(Behaviour::default()).0, second]).err().unwrap();
+    assert!(matches!(error, BoardError::Mixed { .. }), "{error}");
 }

@@ -14,7 +14,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
+use systole_bundle::manifest::Shell;
 use systole_bundle::Manifest;
+use systole_templates::shell::{ShellShimContext, SHELL_FILES};
 use systole_templates::simulation::{ShimContext, Waveform, FORCED_HEADER, PREFIX, SUPPORT_FILES};
 
 /// Arguments of every Verilator run. Splitting keeps the C++ compiler's time linear in the
@@ -91,17 +93,17 @@ impl Simulator {
             flags: compile_flags(toolchain),
             format,
             verilog: read_verilog(&rom_folder)?,
+            harness: Harness::Core,
             shim: context.shim()?,
             control: context.control()?,
             top: context.top().to_string(),
         };
-        let (entry, made) =
-            cache.entry(&format!("model-{}", plan.key()), |folder| plan.build_model(folder, on_step))?;
+        let (object, made) = plan.object(on_step)?;
         Ok(Simulator {
             manifest,
             build_seconds: begin.elapsed().as_secs_f64(),
             cached: !made,
-            object: entry.join("model.so"),
+            object,
             rom_folder,
             trace: trace.map(Path::to_path_buf),
         })
@@ -115,6 +117,77 @@ impl Simulator {
     }
 }
 
+/// The register shell around a bundle's accelerator, built: what a simulated board runs.
+#[derive(Debug)]
+pub struct ShellSimulator {
+    /// The shell as the manifest describes it.
+    pub shell: Shell,
+    /// Seconds the build took; near 0 if it was cached.
+    pub build_seconds: f64,
+    pub(crate) object: PathBuf,
+    pub(crate) rom_folder: PathBuf,
+}
+
+impl ShellSimulator {
+    /// Builds the shell of the bundle in folder `bundle`, or finds it in `cache`.
+    ///
+    /// # Errors
+    /// As [`Simulator::build`], and if the bundle was compiled without a shell.
+    pub fn build(
+        bundle: &Path,
+        toolchain: &Toolchain,
+        cache: &Cache,
+        on_step: &mut dyn FnMut(BuildStep),
+    ) -> Result<ShellSimulator, SimError> {
+        let begin = Instant::now();
+        let Some(shell) = Manifest::read(bundle)?.shell else {
+            return Err(SimError::NoShell { bundle: bundle.into() });
+        };
+        let context = ShellShimContext::new(&shell.top, shell.beat_bytes, None)?;
+        let rom_folder = bundle.join("rtl");
+        let plan = Plan {
+            toolchain,
+            cache,
+            flags: compile_flags(toolchain),
+            format: None,
+            verilog: read_verilog(&rom_folder)?,
+            harness: Harness::Shell,
+            shim: context.shim()?,
+            control: "`verilator_config\n".into(),
+            top: context.top().to_string(),
+        };
+        let (object, _) = plan.object(on_step)?;
+        Ok(ShellSimulator { shell, build_seconds: begin.elapsed().as_secs_f64(), object, rom_folder })
+    }
+}
+
+/// The fixed C++ that drives a verilated top.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Harness {
+    /// `harness.cpp`: a stream core, with all its streams watched.
+    Core,
+    /// `shell_harness.cpp`: a register shell, as a board.
+    Shell,
+}
+
+impl Harness {
+    /// Its source.
+    fn source(self) -> &'static str {
+        match self {
+            Harness::Core => "harness.cpp",
+            Harness::Shell => "shell_harness.cpp",
+        }
+    }
+
+    /// What it needs beside [`SUPPORT_FILES`].
+    fn files(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Harness::Core => &[],
+            Harness::Shell => &SHELL_FILES,
+        }
+    }
+}
+
 /// Everything that a build depends on.
 struct Plan<'a> {
     toolchain: &'a Toolchain,
@@ -123,12 +196,20 @@ struct Plan<'a> {
     format: Option<Waveform>,
     /// File names and texts, sorted by name.
     verilog: Vec<(String, String)>,
+    harness: Harness,
     shim: String,
     control: String,
     top: String,
 }
 
 impl Plan<'_> {
+    /// The shared object, in the cache, and whether it had to be built.
+    fn object(&self, on_step: &mut dyn FnMut(BuildStep)) -> Result<(PathBuf, bool), SimError> {
+        let (entry, made) =
+            self.cache.entry(&format!("model-{}", self.key()), |folder| self.build_model(folder, on_step))?;
+        Ok((entry.join("model.so"), made))
+    }
+
     /// Hash of all inputs, 128 bits in hexadecimal.
     fn key(&self) -> String {
         let mut hash = self.tool_hash();
@@ -151,7 +232,7 @@ impl Plan<'_> {
         absorb(&mut hash, &self.toolchain.compiler.to_string_lossy());
         absorb(&mut hash, &self.toolchain.compiler_version);
         self.flags.iter().for_each(|flag| absorb(&mut hash, flag));
-        for (name, text) in SUPPORT_FILES {
+        for (name, text) in SUPPORT_FILES.iter().chain(self.harness.files()) {
             absorb(&mut hash, name);
             absorb(&mut hash, text);
         }
@@ -162,7 +243,7 @@ impl Plan<'_> {
     fn build_model(&self, folder: &Path, on_step: &mut dyn FnMut(BuildStep)) -> Result<(), SimError> {
         let work = tempfile::tempdir().map_err(SimError::io(std::env::temp_dir()))?;
         let work = work.path();
-        write_support(work)?;
+        self.write_support(work)?;
         on_step(BuildStep::Verilate);
         self.verilate(work)?;
         let make_path = work.join(format!("{PREFIX}_classes.mk"));
@@ -209,7 +290,7 @@ impl Plan<'_> {
             ["VM_GLOBAL_FAST", "VM_GLOBAL_SLOW"].iter().flat_map(|list| class_list(make, list)).collect();
         others.retain(|class| !RUNTIME_CLASSES.contains(&&**class));
         others.sort();
-        let harness = vec![Unit::fast("harness.cpp"), Unit::slow("runtime.cpp")];
+        let harness = vec![Unit::fast(self.harness.source()), Unit::slow("runtime.cpp")];
         let mut objects = self.runtime_part(&RUNTIME_CLASSES, harness, on_step)?;
         if !others.is_empty() {
             let others: Vec<&str> = others.iter().map(String::as_str).collect();
@@ -228,7 +309,7 @@ impl Plan<'_> {
         let mut hash = self.tool_hash();
         classes.iter().for_each(|class| absorb(&mut hash, class));
         let (entry, _) = self.cache.entry(&format!("runtime-{}", hex(&hash)), |folder| {
-            write_support(folder)?;
+            self.write_support(folder)?;
             let include = self.toolchain.root.join("include");
             for class in classes {
                 let text = format!("#include \"{}\"\n", include.join(format!("{class}.cpp")).display());
@@ -245,6 +326,11 @@ impl Plan<'_> {
             Ok(())
         })?;
         sorted_files(&entry, "o")
+    }
+
+    fn write_support(&self, folder: &Path) -> Result<(), SimError> {
+        let mut files = SUPPORT_FILES.iter().chain(self.harness.files());
+        files.try_for_each(|(name, text)| write(&folder.join(name), text))
     }
 
     /// Flags that tell the model's sources which waveform they write.
@@ -317,10 +403,6 @@ fn sorted_files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>, SimError
     }
     files.sort();
     Ok(files)
-}
-
-fn write_support(folder: &Path) -> Result<(), SimError> {
-    SUPPORT_FILES.iter().try_for_each(|(name, text)| write(&folder.join(name), text))
 }
 
 fn write(path: &Path, text: &str) -> Result<(), SimError> {

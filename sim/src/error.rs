@@ -53,6 +53,20 @@ pub enum SimError {
         /// Folder that was searched.
         folder: PathBuf,
     },
+    /// The bundle has no register shell, and a board is one.
+    #[error("{bundle}: the bundle was compiled without a register shell; compile the model again with `--shell axi`")]
+    NoShell {
+        /// The bundle's folder.
+        bundle: PathBuf,
+    },
+    /// A board's nodes cannot be mounted.
+    #[error("{folder}: a board cannot be mounted here: {reason}; give an empty folder that nothing is mounted on")]
+    Mount {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        reason: String,
+    },
     /// A file or folder cannot be read or written.
     #[error("{path}: {source}")]
     Io {
@@ -122,6 +136,8 @@ impl SimError {
             | SimError::Template(_)
             | SimError::Manifest { .. }
             | SimError::NoVerilog { .. }
+            | SimError::NoShell { .. }
+            | SimError::Mount { .. }
             | SimError::Io { .. }
             | SimError::Build { .. }
             | SimError::Load { .. }

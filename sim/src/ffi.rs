@@ -1,4 +1,5 @@
-//! The C interface of a built model: the only unsafe code of the crate.
+//! The C interface of a built model. All unsafe code of the crate is here and in [`crate::board`]'s
+//! counterpart for register shells.
 //!
 //! The structures mirror `interface.h` of `systole-templates`. A [`RawModel`] owns one model of
 //! a loaded object; every pointer that the object hands out is copied from before the call that
@@ -77,8 +78,62 @@ pub struct RawSpec {
     pub progress_cycles: u64,
 }
 
+/// How an object starts a model: ROM folder, seed, waveform file or null, buffer for a message and its size.
+pub type Create = unsafe extern "C" fn(*const c_char, u64, *const c_char, *mut c_char, u64) -> *mut c_void;
+
+/// Loads `object` if its function `interface` gives the version that the caller speaks.
+pub fn open(object: &Path, interface: &str, version: u32) -> Result<Library, SimError> {
+    let load = |reason: String| SimError::Load { path: object.into(), reason };
+    // SAFETY: the object is one that this crate built; its initializers are those of Verilator's runtime and the
+    // C++ library and need nothing from the process.
+    let library = unsafe { Library::new(object) }.map_err(|e| load(e.to_string()))?;
+    // SAFETY: every interface of this crate declares its version so: it takes nothing and returns a constant.
+    let found = unsafe {
+        let function = library.get::<unsafe extern "C" fn() -> u32>(interface.as_bytes());
+        function.map_err(|e| load(e.to_string()))?()
+    };
+    match found == version {
+        true => Ok(library),
+        false => Err(load(format!("interface version {found}, this program speaks {version}"))),
+    }
+}
+
+/// Starts a model.
+///
+/// # Safety
+/// `create` is a function of a loaded object with the contract of [`Create`]: it writes at most the given size of the
+/// message, terminates it, and lets no exception out.
+pub unsafe fn create(
+    create: Create,
+    rom_folder: &Path,
+    seed: u64,
+    trace: Option<&Path>,
+) -> Result<NonNull<c_void>, SimError> {
+    let text = |path: &Path| {
+        CString::new(path.as_os_str().as_bytes())
+            .map_err(|_| SimError::Start { reason: format!("path {path:?} holds a zero byte") })
+    };
+    let folder = text(rom_folder)?;
+    let trace = trace.map(text).transpose()?;
+    let mut message = [0u8; 4096];
+    // SAFETY: both strings are terminated and outlive the call; the rest is the caller's promise.
+    let model = unsafe {
+        create(
+            folder.as_ptr(),
+            seed,
+            trace.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
+            message.as_mut_ptr().cast(),
+            message.len() as u64,
+        )
+    };
+    NonNull::new(model).ok_or_else(|| {
+        let reason = CStr::from_bytes_until_nul(&message).map(CStr::to_string_lossy).unwrap_or_default();
+        SimError::Start { reason: reason.into_owned() }
+    })
+}
+
 struct Functions {
-    create: unsafe extern "C" fn(*const c_char, u64, *const c_char, *mut c_char, u64) -> *mut c_void,
+    create: Create,
     destroy: unsafe extern "C" fn(*mut c_void),
     reset: unsafe extern "C" fn(*mut c_void, u32) -> i32,
     run: unsafe extern "C" fn(*mut c_void, *const CRunSpec, *mut RunReport) -> i32,
@@ -120,21 +175,13 @@ impl RawModel {
         sample_words: usize,
     ) -> Result<RawModel, SimError> {
         let load = |reason: String| SimError::Load { path: object.into(), reason };
-        // SAFETY: the object is one that this crate built; its initializers are those of Verilator's runtime and the
-        // C++ library and need nothing from the process.
-        let library = unsafe { Library::new(object) }.map_err(|e| load(e.to_string()))?;
+        let library = open(object, "systole_interface", INTERFACE)?;
         macro_rules! symbol {
             ($name:literal) => {
-                // SAFETY: the type is that of the function's declaration in interface.h, whose version is
-                // compared below; the copied pointer lives no longer than `_library`.
+                // SAFETY: the type is that of the function's declaration in interface.h, whose version was
+                // compared; the copied pointer lives no longer than `_library`.
                 *unsafe { library.get(concat!($name, "\0").as_bytes()) }.map_err(|e| load(e.to_string()))?
             };
-        }
-        let interface: unsafe extern "C" fn() -> u32 = symbol!("systole_interface");
-        // SAFETY: takes nothing and returns a constant.
-        let found = unsafe { interface() };
-        if found != INTERFACE {
-            return Err(load(format!("interface version {found}, this program speaks {INTERFACE}")));
         }
         let functions = Functions {
             create: symbol!("systole_create"),
@@ -147,28 +194,8 @@ impl RawModel {
             edges: symbol!("systole_edges"),
         };
         let stream_count: unsafe extern "C" fn(*mut c_void) -> u32 = symbol!("systole_stream_count");
-        let text = |path: &Path| {
-            CString::new(path.as_os_str().as_bytes())
-                .map_err(|_| SimError::Start { reason: format!("path {path:?} holds a zero byte") })
-        };
-        let folder = text(rom_folder)?;
-        let trace = trace.map(text).transpose()?;
-        let mut message = [0u8; 4096];
-        // SAFETY: both strings are terminated and outlive the call; the harness writes at most the given size of
-        // `message` and terminates it; it lets no exception out.
-        let model = unsafe {
-            (functions.create)(
-                folder.as_ptr(),
-                seed,
-                trace.as_ref().map_or(std::ptr::null(), |path| path.as_ptr()),
-                message.as_mut_ptr().cast(),
-                message.len() as u64,
-            )
-        };
-        let Some(model) = NonNull::new(model) else {
-            let reason = CStr::from_bytes_until_nul(&message).map(CStr::to_string_lossy).unwrap_or_default();
-            return Err(SimError::Start { reason: reason.into_owned() });
-        };
+        // SAFETY: `create` is that of the object, by its interface.
+        let model = unsafe { create(functions.create, rom_folder, seed, trace) }?;
         // SAFETY: the model was made by this object just now.
         let found = unsafe { stream_count(model.as_ptr()) };
         let raw = RawModel { model, functions, streams: found, sample_words, _library: library };

@@ -3,8 +3,10 @@
 //! A bundle's Verilog is translated by Verilator, compiled with a fixed harness into a shared
 //! object that is cached by content ([`build`]), loaded, and driven many cycles a call
 //! ([`model`]). [`figures`] measures latency and initiation interval; [`verify`] compares every
-//! stream with the software reference.
+//! stream with the software reference. [`board`] puts a register shell, simulated alike, behind what a driver
+//! talks to.
 
+pub mod board;
 pub mod build;
 pub mod cache;
 mod compile;
@@ -18,7 +20,7 @@ pub mod static_runtime;
 pub mod verify;
 pub mod verilator;
 
-pub use build::{BuildStep, Simulator};
+pub use build::{BuildStep, ShellSimulator, Simulator};
 pub use cache::Cache;
 pub use error::SimError;
 pub use figures::Figures;

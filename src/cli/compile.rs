@@ -13,6 +13,7 @@ use systole::bundle::manifest::{self, FoldingFigures, Stage};
 use systole::bundle::Manifest;
 use systole::compiler::emit::{write_bundle, ShellOptions};
 use systole::compiler::frontend::FrontOptions;
+use systole::compiler::passes::lowering::ArgMaxPlace;
 use systole::compiler::passes::pipeline;
 use systole::compiler::passes::schedule_stages::ScheduleOptions;
 use systole::compiler::schedule::Goal;
@@ -40,6 +41,9 @@ pub struct Arguments {
     /// fixed<W,I> has W bits, I of them before the point, sign included; may be repeated
     #[arg(long, value_name = "NAME=TYPE")]
     input_type: Vec<Choice>,
+    /// Where ArgMax, and TopK of one index, are executed
+    #[arg(long, value_enum, default_value_t = ArgMax::Host, value_name = "WHERE")]
+    argmax: ArgMax,
     /// Elements a beat of the input stream
     #[arg(long, value_name = "N")]
     input_lanes: Option<usize>,
@@ -73,6 +77,15 @@ pub struct Arguments {
     json: bool,
 }
 
+/// Where ArgMax is executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ArgMax {
+    /// By the host, behind the accelerator.
+    Host,
+    /// In the accelerator, whose output is the index.
+    Hardware,
+}
+
 /// What surrounds the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Shell {
@@ -95,6 +108,10 @@ pub fn run(arguments: &Arguments) -> Result<Verdict, Failure> {
         name: design_name(&arguments.model),
         profile: arguments.profile,
         input_types: arguments.input_type.iter().map(|choice| (choice.input.clone(), choice.element)).collect(),
+        arg_max: match arguments.argmax {
+            ArgMax::Host => ArgMaxPlace::Host,
+            ArgMax::Hardware => ArgMaxPlace::Hardware,
+        },
     };
     if front.input_types.len() < arguments.input_type.len() {
         return Err(Failure::usage("an input has two types", "give one --input-type for each input"));

@@ -81,8 +81,23 @@ pub fn run() -> Result<Verdict, Failure> {
         None => "\nSimulation works here.\n".to_string(),
         Some(error) => format!("\nSimulation does not work here: {error}\n"),
     });
+    text.push_str(&fuse());
     output::text(&text)?;
     Ok(if problem.is_none() { Verdict::Done } else { Verdict::ToolMissing })
+}
+
+/// Whether simulated boards can be served here.
+#[cfg(all(feature = "fuse", target_os = "linux"))]
+fn fuse() -> String {
+    match systole::sim::board::fuse::usable() {
+        Ok(()) => "`systole board` works here.\n".into(),
+        Err(error) => format!("`systole board` does not work here: {error}\n"),
+    }
+}
+
+#[cfg(not(all(feature = "fuse", target_os = "linux")))]
+fn fuse() -> String {
+    "`systole board` does not work here: it needs Linux and a build with the feature `fuse`.\n".into()
 }
 
 impl Tool {

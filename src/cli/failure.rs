@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use systole::bundle::{ArrayError, BundleError};
 use systole::compiler::CompileError;
-use systole::host::HostError;
+use systole::host::{BoardError, HostError, InferError, TransferError};
 use systole::reference::LoadError;
 use systole::sim::verify::VerifyError;
 use systole::sim::SimError;
@@ -29,6 +29,15 @@ pub enum Failure {
     /// A batch does not fit the accelerator.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// A board cannot be used.
+    #[error(transparent)]
+    Board(#[from] BoardError),
+    /// The link to a board cannot be opened.
+    #[error(transparent)]
+    Link(#[from] TransferError),
+    /// A batch has no result.
+    #[error(transparent)]
+    Infer(#[from] InferError),
     /// An array cannot be read.
     #[error(transparent)]
     Array(#[from] ArrayError),
@@ -75,7 +84,12 @@ impl Failure {
         match self {
             Failure::Sim(error) => error.exit_status(),
             Failure::Verify(error) => error.exit_status(),
-            Failure::Reference(_)
+            // What was given fits; the board failed.
+            Failure::Infer(InferError::Request { .. }) => 1,
+            Failure::Infer(InferError::Host(_))
+            | Failure::Board(_)
+            | Failure::Link(_)
+            | Failure::Reference(_)
             | Failure::Compile(_)
             | Failure::Host(_)
             | Failure::Array(_)
@@ -110,7 +124,8 @@ impl Diagnostic for Failure {
             Failure::Sim(_) | Failure::Verify(_) if self.exit_status() == 3 => "systole::tool",
             Failure::Sim(_) | Failure::Verify(VerifyError::Sim(_)) => "systole::simulation",
             Failure::Verify(_) => "systole::verify",
-            Failure::Host(_) => "systole::batch",
+            Failure::Host(_) | Failure::Infer(InferError::Host(_)) => "systole::batch",
+            Failure::Board(_) | Failure::Link(_) | Failure::Infer(InferError::Request { .. }) => "systole::board",
             Failure::Array(_) => "systole::array",
             Failure::Bundle(_) | Failure::Template(_) | Failure::Reference(_) => "systole::bundle",
             Failure::Usage { .. } => "systole::usage",

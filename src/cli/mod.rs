@@ -37,7 +37,7 @@ enum Command {
     Verify(verify::Arguments),
     /// Run a batch through an accelerator
     Run(run::Arguments),
-    /// Serve a simulated board to a driver (not there yet)
+    /// Serve a simulated board behind the device nodes of a PCIe driver
     Board(board::Arguments),
     /// Print a bundle's report
     Report(report::Arguments),

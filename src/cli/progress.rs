@@ -2,6 +2,7 @@
 
 use super::table::grouped;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::Duration;
 use systole::sim::BuildStep;
@@ -12,6 +13,14 @@ const TICK: Duration = Duration::from_millis(120);
 /// A progress bar on standard error; it draws nothing where that is no terminal.
 pub struct Progress {
     bar: ProgressBar,
+    phase: Cell<Phase>,
+}
+
+/// What the bar counts at the moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Steps,
+    Samples,
 }
 
 impl Progress {
@@ -25,7 +34,7 @@ impl Progress {
         bar.set_style(style("{spinner} {msg}"));
         bar.set_message(what.to_string());
         bar.enable_steady_tick(TICK);
-        Progress { bar }
+        Progress { bar, phase: Cell::new(Phase::Steps) }
     }
 
     /// Shows a step of a Verilator build.
@@ -43,6 +52,20 @@ impl Progress {
     pub fn cycles(&self, cycles: u64) {
         self.bar.set_style(style("{spinner} {msg}"));
         self.bar.set_message(format!("simulating, cycle {}", grouped(cycles)));
+    }
+
+    /// Shows how many samples are through, of how many where that is known, and how many a second.
+    pub fn samples(&self, done: u64, total: Option<u64>) {
+        if self.phase.replace(Phase::Samples) != Phase::Samples {
+            self.bar.set_message("running");
+            self.bar.set_style(style("{spinner} {msg} {pos} samples, {per_sec}"));
+            self.bar.reset();
+        }
+        if total.is_some() && self.bar.length() != total {
+            self.bar.set_length(total.unwrap_or(0));
+            self.bar.set_style(style("{spinner} {msg} [{bar:30}] {pos}/{len} samples, {per_sec}, {eta} left"));
+        }
+        self.bar.set_position(done);
     }
 
     /// Shows that `done` of `total` are through.

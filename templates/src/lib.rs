@@ -1,9 +1,13 @@
 //! Text artefacts that are not RTL, made from minijinja templates with typed contexts.
 //!
 //! Today these are the C++ which ties a verilated top to a fixed simulation harness
-//! ([`simulation`]) and the report of a bundle ([`report`]).
+//! ([`simulation`]; a register shell, [`shell`]), the report of a bundle ([`report`]), the C header of the driver
+//! ([`c_header`]) and the tables of registers and frames in the documentation ([`board_tables`]).
 
+pub mod board_tables;
+pub mod c_header;
 pub mod report;
+pub mod shell;
 pub mod simulation;
 
 /// Why a template cannot be rendered.
@@ -21,6 +25,12 @@ pub enum TemplateError {
     #[error("manifest: {reason}; compile the model again")]
     Manifest {
         /// What is wrong, with the numbers.
+        reason: String,
+    },
+    /// A source exports something that C has no counterpart for.
+    #[error("C interface: {reason}")]
+    Source {
+        /// What it is.
         reason: String,
     },
     /// The template itself failed.

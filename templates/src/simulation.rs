@@ -81,10 +81,20 @@ struct ShimPort {
     ready: String,
 }
 
+/// Verilator's writer of a waveform format.
 #[derive(Clone, Debug, Serialize)]
-struct ShimTrace {
+pub(crate) struct ShimTrace {
     header: &'static str,
     class: &'static str,
+}
+
+impl ShimTrace {
+    pub(crate) fn of(format: Waveform) -> ShimTrace {
+        match format {
+            Waveform::Vcd => ShimTrace { header: "verilated_vcd_c.h", class: "VerilatedVcdC" },
+            Waveform::Fst => ShimTrace { header: "verilated_fst_c.h", class: "VerilatedFstC" },
+        }
+    }
 }
 
 impl ShimContext {
@@ -115,10 +125,7 @@ impl ShimContext {
         };
         let input = port(StreamKind::Input, "input")?;
         let output = port(StreamKind::Output, "output")?;
-        let trace = trace.map(|format| match format {
-            Waveform::Vcd => ShimTrace { header: "verilated_vcd_c.h", class: "VerilatedVcdC" },
-            Waveform::Fst => ShimTrace { header: "verilated_fst_c.h", class: "VerilatedFstC" },
-        });
+        let trace = trace.map(ShimTrace::of);
         Ok(ShimContext { top: device.top.clone(), prefix: PREFIX, streams, input, output, trace })
     }
 
@@ -132,7 +139,7 @@ impl ShimContext {
     /// # Errors
     /// If the template fails, which is a bug of this crate.
     pub fn shim(&self) -> Result<String, TemplateError> {
-        self.render("shim.cpp", include_str!("../simulation/shim.cpp.j2"))
+        render("shim.cpp", include_str!("../simulation/shim.cpp.j2"), self)
     }
 
     /// Verilator control file that makes the internal streams visible and their readys forceable.
@@ -140,17 +147,17 @@ impl ShimContext {
     /// # Errors
     /// If the template fails, which is a bug of this crate.
     pub fn control(&self) -> Result<String, TemplateError> {
-        self.render("signals.vlt", include_str!("../simulation/signals.vlt.j2"))
+        render("signals.vlt", include_str!("../simulation/signals.vlt.j2"), self)
     }
+}
 
-    fn render(&self, name: &str, template: &str) -> Result<String, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_syntax(
-            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?,
-        );
-        Ok(environment.render_named_str(name, template, Serde(self))?)
-    }
+/// Renders C++ or a control file; an undefined name is an error.
+pub(crate) fn render<C: Serialize>(name: &str, template: &str, context: &C) -> Result<String, TemplateError> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
+        .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
+    Ok(environment.render_named_str(name, template, Serde(context))?)
 }
 
 fn shim_stream(top: &str, stream: &Stream) -> Result<ShimStream, TemplateError> {
@@ -202,7 +209,7 @@ fn shim_stream(top: &str, stream: &Stream) -> Result<ShimStream, TemplateError> 
 }
 
 /// Whether `name` is a Verilog identifier that Verilator keeps as it is: letters, digits and single underscores.
-fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         && !name.contains("__")

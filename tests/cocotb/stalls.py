@@ -4,6 +4,23 @@ import itertools
 import random
 
 
+class Counted:
+    """A stall process that counts its cycles and those in which it held back."""
+
+    def __init__(self, process):
+        self.process, self.cycles, self.stalled = process, 0, 0
+
+    def __iter__(self):
+        for stalled in self.process:
+            self.cycles += 1
+            self.stalled += stalled
+            yield stalled
+
+    @property
+    def share(self):
+        return self.stalled / self.cycles
+
+
 def probability(share, seed):
     source = random.Random(seed)
     return (source.random() < share for _ in itertools.count())

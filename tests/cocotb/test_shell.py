@@ -123,10 +123,13 @@ async def images_give_the_runtimes_answers_at_the_rate_of_the_interval(dut):
 async def answers_are_right_with_stalls(dut, mode):
     host = await Host.start(dut)
     make = stalls.modes(INTERVAL)[mode]
-    host.source.set_pause_generator(make(SEED))
-    host.sink.set_pause_generator(make(SEED + 1))
+    source, sink = (stalls.Counted(make(SEED + side)) for side in range(2))
+    host.source.set_pause_generator(iter(source))
+    host.sink.set_pause_generator(iter(sink))
     await exchange(host, 24)
     assert await host.read(f.ERROR) == 0
+    dut._log.info("source stalled in %.1f %% of cycles, sink in %.1f %%", 100 * source.share, 100 * sink.share)
+    assert min(source.share, sink.share) >= 0.1
 
 
 every_mode = TestFactory(answers_are_right_with_stalls)

@@ -2,6 +2,8 @@
 
 #![allow(dead_code)] // Every test program includes this module; none uses all of it.
 
+pub mod board;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

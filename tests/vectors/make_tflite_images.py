@@ -1,7 +1,6 @@
 """Make the TFLite int8 cases of image networks; README.md says which environment and what the files hold.
 
-They stand in the list `pending` of index.json until the front end reads every operator. No arguments; seeded, so that a
-second run writes the same bytes.
+No arguments; seeded, so that a second run writes the same bytes.
 """
 
 from maker import image_elements, image_layers, image_networks

@@ -1,4 +1,4 @@
-//! Project commands: `cargo xtask demo | test [--full] | cocotb | setup | fuzz [MODEL...]`.
+//! Project commands: `cargo xtask demo | test [--full] | cocotb | setup | fuzz [MODEL...] | header`.
 //!
 //! They need git and Rust only; what else is missing they install through the system's package
 //! manager, and say so.
@@ -7,6 +7,7 @@ mod builds;
 mod cocotb;
 mod demo;
 mod fuzz;
+mod header;
 mod setup;
 mod step;
 mod tally;
@@ -19,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [--full]    every test; --full adds stall seeds on the autoencoder
   cocotb           drive the digits network's shell with cocotb in Icarus Verilog
   setup            install Verilator and a C++ compiler if they are missing
-  fuzz [MODEL...]  the full set of damaged model files against the compiler";
+  fuzz [MODEL...]  the full set of damaged model files against the compiler
+  header           include/systole.h and the tables of docs/board.md from their definitions";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         ["cocotb"] => cocotb::run(),
         ["setup"] => setup::run(),
         ["fuzz", models @ ..] => fuzz::run(models),
+        ["header"] => header::run(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

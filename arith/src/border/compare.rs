@@ -52,14 +52,16 @@ pub fn expected_integer(tail: &AffineTail, channel: usize, y: f32) -> Result<i64
     }
 }
 
-/// The exact tail of a border's operations: that of one affine or dequantizing operation, reshapes
-/// aside. None where something else (a softmax, a selection) follows, so that the network's own
+/// The exact tail of a border's operations: that of one affine or dequantizing operation, reshapes and
+/// transpositions behind it aside. None where something else (a softmax, a selection) follows, so that the network's own
 /// outputs do not determine the stream.
 pub fn exact_tail(operations: &[BorderOp]) -> Option<AffineTail> {
     let mut tail = None;
     for operation in operations {
         let next = match operation {
             BorderOp::Reshape { .. } => continue,
+            // Channels are innermost in front of it alone.
+            BorderOp::Transpose { .. } if tail.is_some() => continue,
             BorderOp::Affine(affine) => affine.clone(),
             BorderOp::TfliteDequantize(dequantize) => AffineTail::dequantize(dequantize.scale, dequantize.zero_point)?,
             BorderOp::ToFloat => {
@@ -103,6 +105,9 @@ mod tests {
         assert_eq!(exact_tail(&[affine(), affine()]), None);
         assert_eq!(exact_tail(&[affine(), BorderOp::Softmax]), None);
         assert_eq!(exact_tail(&[reshape()]), None);
+        let transpose = || BorderOp::Transpose { permutation: vec![1, 0] };
+        assert_eq!(exact_tail(&[affine(), transpose(), reshape()]), Some(tail(1, 4, 1)));
+        assert_eq!(exact_tail(&[transpose(), affine()]), None);
         let dequantize = super::super::TfliteDequantize { scale: 0.25, zero_point: -4, early_product: false };
         assert_eq!(exact_tail(&[BorderOp::TfliteDequantize(dequantize)]), Some(tail(1, 4, 1)));
     }

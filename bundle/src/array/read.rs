@@ -3,7 +3,7 @@
 use super::Array;
 use ndarray::{ArrayD, IxDyn};
 use npyz::{DType, NpyFile, TypeChar};
-use std::io::{BufReader, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// Why an array cannot be read.
@@ -67,6 +67,19 @@ impl Array {
         let file = std::fs::File::open(path).map_err(io)?;
         let key = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
         Array::decode(NpyFile::new(BufReader::new(file)).map_err(io)?, path, &key)
+    }
+
+    /// Reads the next of several `.npy` arrays that follow each other in `reader`, as NumPy's `save` writes them to an
+    /// open file; none at its end. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Array::read_npy`].
+    pub fn read_stream<R: BufRead>(reader: &mut R, name: &str) -> Result<Option<Array>, ArrayError> {
+        let io = |source| ArrayError::Io { path: name.into(), source };
+        match reader.fill_buf().map_err(io)?.is_empty() {
+            true => Ok(None),
+            false => Array::decode(NpyFile::new(reader).map_err(io)?, Path::new(name), name).map(Some),
+        }
     }
 
     /// Reads the member `key` of a `.npz` archive.

@@ -16,10 +16,31 @@ impl Stage {
             (Engine::Join(engine), [left, right]) => {
                 left.iter().zip(*right).map(|(&a, &b)| engine.combine.evaluate(a, b)).collect()
             }
-            (Engine::Concat(engine), inputs) => (0..engine.pixels)
-                .flat_map(|pixel| {
-                    let pixels = inputs.iter().zip(&engine.channels);
-                    pixels.flat_map(move |(input, &channels)| input[pixel * channels..][..channels].iter().copied())
+            (Engine::Concat(engine), inputs) => {
+                let turns = engine.turns.shapes();
+                let round = |round: usize| {
+                    let parts = inputs.iter().zip(&turns);
+                    parts.flat_map(move |(input, (channels, pixels))| {
+                        input[round * channels * pixels..][..channels * pixels].iter().copied()
+                    })
+                };
+                (0..engine.rounds).flat_map(round).collect()
+            }
+            (Engine::Repeat(engine), [input]) => {
+                let ([rows, columns], [down, across]) = (engine.image, engine.factors);
+                let pixel = |row: usize, column: usize| {
+                    input[(row / down * columns + column / across) * engine.channels..][..engine.channels]
+                        .iter()
+                        .copied()
+                };
+                let row = |row: usize| (0..columns * across).flat_map(move |column| pixel(row, column));
+                (0..rows * down).flat_map(row).collect()
+            }
+            (Engine::ArgMax(engine), [input]) => input
+                .chunks(engine.channels)
+                .map(|pixel| {
+                    let greatest = pixel.iter().max();
+                    pixel.iter().position(|value| Some(value) == greatest).unwrap_or(0) as i64
                 })
                 .collect(),
             (Engine::Reduce(engine), [input]) => (0..engine.channels)

@@ -5,7 +5,7 @@ pub mod tflite;
 
 use crate::diagnostic::CompileError;
 use crate::graph::{Format, Graph};
-use crate::passes::lowering::InputType;
+use crate::passes::lowering::{ArgMaxPlace, InputType};
 use crate::passes::{derive_exact_maps, fold_constants, lower_to_integers};
 use crate::profile::Profile;
 use crate::quant::QuantGraph;
@@ -20,6 +20,8 @@ pub struct FrontOptions {
     pub profile: Option<Profile>,
     /// Border types by input name, for inputs without a quantizer.
     pub input_types: HashMap<String, InputType>,
+    /// Where ArgMax is executed.
+    pub arg_max: ArgMaxPlace,
 }
 
 impl FrontOptions {

@@ -124,6 +124,11 @@ impl Graph {
         })
     }
 
+    /// Whether a node or the host reads a tensor.
+    pub fn is_read(&self, id: TensorId) -> bool {
+        self.outputs.contains(&id) || self.nodes.node_weights().any(|node| node.inputs.contains(&Some(id)))
+    }
+
     /// The node that produces a tensor, if one does.
     pub fn producer(&self, id: TensorId) -> Option<NodeIndex> {
         self.nodes.node_indices().find(|&index| self.nodes[index].outputs.contains(&id))

@@ -1,12 +1,15 @@
-//! TFLite's ARG_MAX along the last dimension: the index of the first greatest element. The host
-//! executes it behind the accelerator.
+//! TFLite's ARG_MAX along the last dimension: the index of the first greatest element. The host executes it behind
+//! the accelerator, or the accelerator on request.
 
 use super::node_view::{sample_shape, NodeView};
 use super::random::{activation, constant, network, Random};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Graph, Node, Tensor, TensorId};
-use crate::passes::lowering::{Lowering, Value};
+use crate::passes::layout::Layout;
+use crate::passes::lowering::{ArgMaxPlace, Lowering, Value};
 use ndarray::{arr0, ArrayD, Axis};
+use num_rational::BigRational;
+use num_traits::One;
 use systole_arith::BorderOp;
 
 /// The operator; its axis is operand 1.
@@ -59,14 +62,20 @@ impl ArgMax {
         Ok(ConstantData::Int(input.map_axis(last, first_greatest)))
     }
 
-    /// Joins the host's operations behind the accelerator.
+    /// Joins the host's operations behind the accelerator, or becomes a search in the accelerator.
     ///
     /// # Errors
-    /// If the operand is real.
+    /// If the operand is real, or no integer tensor of the accelerator that searches it.
     pub fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let view = NodeView::new(lowering.graph, node);
         self.check(&view)?;
         let from = sample_shape(&view.input(0, "input")?.shape);
+        if lowering.arg_max == ArgMaxPlace::Hardware {
+            let tensor = lowering.shaped_operand(node, 0, &from)?;
+            let name = view.output()?.name.clone();
+            let index = lowering.index_of(node, name, tensor, &Layout::in_order(&from).with_one_innermost())?;
+            return lowering.define(node, Value::Integer { tensor: index, scale: BigRational::one(), zero_point: 0 });
+        }
         let (tensor, shape, mut operations) = lowering.host_operand(node, 0)?;
         if shape != from {
             operations.push(BorderOp::Reshape { shape: from });

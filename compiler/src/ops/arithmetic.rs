@@ -1,11 +1,12 @@
 //! TFLite's ADD, SUB and MUL on int8, element by element, with rescaling and a fused activation.
 //!
-//! Both operands are computed at run time and have one shape, or one is a constant that repeats to the
-//! other's.
+//! Both operands are computed at run time, where one may repeat to the other's shape, or one is a constant that
+//! repeats to the other's.
 
 use super::image::result_value;
 use super::layer::tflite_profile;
 use super::node_view::{sample_shape, NodeView};
+use super::onnx::operands::broadcast_shape;
 use super::random::{activation, constant, network, Random};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Graph, Node, Tensor, TensorId};
@@ -28,7 +29,7 @@ pub struct Arithmetic {
 
 /// The operands, checked.
 enum Parts {
-    /// Two tensors of one shape.
+    /// Two tensors that repeat to the result's shape.
     Tensors,
     /// One tensor, at this position, and constants: one, one a channel, or one an element.
     Constant { variable: usize, values: Vec<i64> },
@@ -88,8 +89,12 @@ impl Arithmetic {
         let shape = sample_shape(&view.output()?.shape);
         match parts {
             Parts::Tensors => {
-                let left = lowering.shaped_operand(node, 0, &shape)?;
-                let right = lowering.shaped_operand(node, 1, &shape)?;
+                let mut repeated = |position: usize| {
+                    let own = sample_shape(&view.input(position, "operand")?.shape);
+                    let tensor = lowering.shaped_operand(node, position, &own)?;
+                    lowering.broadcast(&node.name, tensor, &own, &shape)
+                };
+                let (left, right) = (repeated(0)?, repeated(1)?);
                 lowering.define_int8(node, QuantOp::Join(Join { formula, map: None }), vec![left, right], shape)
             }
             Parts::Constant { variable, values } => {
@@ -121,13 +126,15 @@ impl Arithmetic {
             view.per_tensor(tensor, role)?;
         }
         let variable = match (&left.constant, &right.constant) {
-            (None, None) if left.shape == right.shape && left.shape == output.shape => return Ok(Parts::Tensors),
-            (None, None) => {
-                return Err(view.error(
-                    format!("it joins {:?} and {:?} into {:?}", left.shape, right.shape, output.shape),
-                    "give both operands one shape: a tensor computed at run time is not repeated along dimensions",
-                ))
-            }
+            (None, None) => match broadcast_shape(&left.shape, &right.shape).as_ref() == Some(&output.shape) {
+                true => return Ok(Parts::Tensors),
+                false => {
+                    return Err(view.error(
+                        format!("it joins {:?} and {:?} into {:?}", left.shape, right.shape, output.shape),
+                        "export the model again",
+                    ))
+                }
+            },
             (None, Some(_)) => 0,
             (Some(_), None) => 1,
             (Some(_), Some(_)) => {
@@ -186,6 +193,12 @@ impl Arithmetic {
             // Products must fit the 16-bit lanes of an optimized kernel.
             output *= scale * 256.0;
         }
+        // Some operands repeat along some dimensions; the other has them all.
+        let mut shapes = [image, image];
+        let (side, repeats) = (random.size(0, 1), random.size(0, 15));
+        for axis in (1..4).filter(|axis| repeats >> axis & 1 == 1 && repeats & 1 == 1) {
+            shapes[side][axis] = 1;
+        }
         let constant_shape: Vec<usize> =
             random.pick(&[vec![], vec![1], vec![channels], vec![1, 1, 1, channels], vec![image[2], 1], image.to_vec()]);
         let values = random.integers(&constant_shape, -128, 127);
@@ -193,14 +206,17 @@ impl Arithmetic {
         if let Some(quantization) = fixed.quantization.as_mut() {
             quantization.zero_points = vec![right_zero];
         }
-        let tensors = vec![
-            activation("left", &image, left, left_zero),
-            activation("right", &image, right, right_zero),
+        let mut tensors = vec![
+            activation("left", &shapes[0], left, left_zero),
+            activation("right", &shapes[1], right, right_zero),
             fixed,
             activation("output", &image, output, output_zero),
         ];
         let (operands, inputs): ([u32; 2], Vec<u32>) =
             random.pick(&[([0, 1], vec![0, 1]), ([0, 0], vec![0]), ([0, 2], vec![0]), ([2, 0], vec![0])]);
+        if operands != [0, 1] {
+            tensors[0].shape = image.to_vec();
+        }
         let op = Arithmetic { operation, activation: random.fused() };
         let operands = operands.iter().map(|&id| Some(TensorId(id))).collect();
         network(tensors, super::Op::Arithmetic(op), operands, &inputs, 3)

@@ -20,13 +20,14 @@ pub struct Mean {
     pub keep_dims: bool,
 }
 
-/// The operands, checked.
-struct Parts {
+/// The operands of a reduction, checked.
+pub(super) struct Reduced {
     /// Covers the reduced dimensions and is 1 along the others.
-    window: Window,
-    channels: usize,
+    pub window: Window,
+    /// Channels of the image.
+    pub channels: usize,
     /// Rows and columns of an image are reduced, and stay.
-    rows_and_columns_kept: bool,
+    pub rows_and_columns_kept: bool,
 }
 
 impl Mean {
@@ -35,7 +36,7 @@ impl Mean {
     /// # Errors
     /// If types, shapes or quantization do not fit, or other dimensions than rows and columns are reduced.
     pub fn check(&self, view: &NodeView) -> Result<(), CompileError> {
-        self.parts(view).map(drop)
+        reduced(view, self.keep_dims).map(drop)
     }
 
     /// The result, straight from the definition.
@@ -48,9 +49,9 @@ impl Mean {
         values: &[Option<&ConstantData>],
         profile: Profile,
     ) -> Result<ConstantData, CompileError> {
-        let parts = self.parts(view)?;
+        let parts = reduced(view, self.keep_dims)?;
         let formula = formula(view, &parts, profile)?;
-        let Parts { window, channels, .. } = parts;
+        let Reduced { window, channels, .. } = parts;
         let input: Vec<i64> = view.int_value(values, 0)?.iter().copied().collect();
         let [rows, columns] = [0, 1].map(|axis| if window.kernel[axis] == 1 { window.input[axis] } else { 1 });
         let mut sums = vec![0; rows * columns * channels];
@@ -71,9 +72,9 @@ impl Mean {
     /// If the input is no integer tensor of the accelerator.
     pub fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let view = NodeView::new(lowering.graph, node);
-        let parts = self.parts(&view)?;
+        let parts = reduced(&view, self.keep_dims)?;
         let formula = formula(&view, &parts, lowering.profile)?;
-        let Parts { window, channels, .. } = parts;
+        let Reduced { window, channels, .. } = parts;
         let [rows, columns] = window.input;
         let input = lowering.image_operand(node, 0, [rows, columns, channels])?;
         let op = match formula.channels() {
@@ -95,49 +96,6 @@ impl Mean {
         };
         let [rows, columns] = window.output();
         lowering.define_int8(node, op, vec![input], vec![rows, columns, channels])
-    }
-
-    fn parts(&self, view: &NodeView) -> Result<Parts, CompileError> {
-        view.at_most(2)?;
-        let (input, output) = (view.input(0, "input")?, view.output()?);
-        view.expect_type(input, "input", ElementType::Int8)?;
-        view.expect_type(output, "output", ElementType::Int8)?;
-        let image = match *input.shape.as_slice() {
-            [1, rows, columns, channels] => Some(([rows, columns], channels, 1)),
-            [1, columns, channels] => Some(([1, columns], channels, 0)),
-            _ => None,
-        };
-        let axes = view.constant_integers(1, "axes")?;
-        let rank = input.shape.len() as i64;
-        let positive: Vec<i64> =
-            axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
-        let spatial = 1..rank - 1;
-        let (Some((size, channels, row_axis)), false, true) =
-            (image, axes.is_empty(), positive.iter().all(|axis| spatial.contains(axis)))
-        else {
-            return Err(view.error(
-                format!("it reduces {:?} along dimensions {axes:?}", input.shape),
-                "reduce rows and columns of one image [1, rows, columns, channels] only",
-            ));
-        };
-        let reduced = [row_axis == 1 && positive.contains(&1), positive.contains(&(row_axis + 1))];
-        let kernel = [0, 1].map(|axis| if reduced[axis] { size[axis] } else { 1 });
-        let sliding = Sliding { padding: Padding::Valid, stride: [1; 2], dilation: [1; 2] };
-        let window = sliding.window(view, size, kernel)?;
-        let kept = |(axis, &dim): (usize, &usize)| match (positive.contains(&(axis as i64)), self.keep_dims) {
-            (false, _) => Some(dim),
-            (true, true) => Some(1),
-            (true, false) => None,
-        };
-        let expected: Vec<usize> = input.shape.iter().enumerate().filter_map(kept).collect();
-        if output.shape != expected {
-            return Err(view.error(
-                format!("output `{}` has shape {:?}, the operands give {expected:?}", output.name, output.shape),
-                "export the model again",
-            ));
-        }
-        let rows_and_columns_kept = self.keep_dims && rank == 4 && reduced == [true, true];
-        Ok(Parts { window, channels, rows_and_columns_kept })
     }
 
     /// A network of one such operator on an image of 1 to 6 rows and columns.
@@ -169,8 +127,54 @@ impl Mean {
     }
 }
 
+/// The window over the dimensions that a reduction names as operand 1.
+///
+/// # Errors
+/// If types or shapes do not fit, or other dimensions than rows and columns are reduced.
+pub(super) fn reduced(view: &NodeView, keep_dims: bool) -> Result<Reduced, CompileError> {
+    view.at_most(2)?;
+    let (input, output) = (view.input(0, "input")?, view.output()?);
+    view.expect_type(input, "input", ElementType::Int8)?;
+    view.expect_type(output, "output", ElementType::Int8)?;
+    let image = match *input.shape.as_slice() {
+        [1, rows, columns, channels] => Some(([rows, columns], channels, 1)),
+        [1, columns, channels] => Some(([1, columns], channels, 0)),
+        _ => None,
+    };
+    let axes = view.constant_integers(1, "axes")?;
+    let rank = input.shape.len() as i64;
+    let positive: Vec<i64> = axes.iter().map(|&axis| if axis < 0 { axis.saturating_add(rank) } else { axis }).collect();
+    let spatial = 1..rank - 1;
+    let (Some((size, channels, row_axis)), false, true) =
+        (image, axes.is_empty(), positive.iter().all(|axis| spatial.contains(axis)))
+    else {
+        return Err(view.error(
+            format!("it reduces {:?} along dimensions {axes:?}", input.shape),
+            "reduce rows and columns of one image [1, rows, columns, channels] only",
+        ));
+    };
+    let reduced = [row_axis == 1 && positive.contains(&1), positive.contains(&(row_axis + 1))];
+    let kernel = [0, 1].map(|axis| if reduced[axis] { size[axis] } else { 1 });
+    let sliding = Sliding { padding: Padding::Valid, stride: [1; 2], dilation: [1; 2] };
+    let window = sliding.window(view, size, kernel)?;
+    let kept = |(axis, &dim): (usize, &usize)| match (positive.contains(&(axis as i64)), keep_dims) {
+        (false, _) => Some(dim),
+        (true, true) => Some(1),
+        (true, false) => None,
+    };
+    let expected: Vec<usize> = input.shape.iter().enumerate().filter_map(kept).collect();
+    if output.shape != expected {
+        return Err(view.error(
+            format!("output `{}` has shape {:?}, the operands give {expected:?}", output.name, output.shape),
+            "export the model again",
+        ));
+    }
+    let rows_and_columns_kept = keep_dims && rank == 4 && reduced == [true, true];
+    Ok(Reduced { window, channels, rows_and_columns_kept })
+}
+
 /// What the runtime computes from a sum of stored values.
-fn formula(view: &NodeView, parts: &Parts, profile: Profile) -> Result<Formula, CompileError> {
+fn formula(view: &NodeView, parts: &Reduced, profile: Profile) -> Result<Formula, CompileError> {
     let scale_of = |(scale, zero_point): (f32, i64)| TfliteTensorScale { scale, zero_point };
     let input = scale_of(view.per_tensor(view.input(0, "input")?, "input")?);
     let output = scale_of(view.per_tensor(view.output()?, "output")?);

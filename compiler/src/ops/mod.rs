@@ -16,13 +16,17 @@ pub mod image;
 mod layer;
 pub mod max_pool_2d;
 pub mod mean;
+pub mod nearest;
 pub mod node_view;
 pub mod onnx;
 pub mod pad;
 pub mod quantize;
 pub mod random;
+pub mod reduce_max;
 pub mod reshape;
+pub mod resize_nearest;
 pub mod softmax;
+pub mod tile;
 pub mod unary;
 
 pub use node_view::{sample_shape, NodeView};
@@ -65,6 +69,12 @@ pub enum Op {
     Mean(mean::Mean),
     /// TFLite: rows and columns of one value around an image.
     Pad(pad::Pad),
+    /// TFLite: an image enlarged by whole factors.
+    ResizeNearest(resize_nearest::ResizeNearest),
+    /// TFLite: greatest element over rows and columns.
+    ReduceMax(reduce_max::ReduceMax),
+    /// TFLite: a tensor several times along dimensions of size 1.
+    Tile(tile::Tile),
     /// TFLite: a function of one element.
     Unary(unary::Unary),
     /// ONNX and QONNX.
@@ -89,6 +99,9 @@ impl Op {
             Op::MaxPool2d(_) => "MAX_POOL_2D",
             Op::Mean(_) => "MEAN",
             Op::Pad(_) => "PAD",
+            Op::ReduceMax(_) => "REDUCE_MAX",
+            Op::Tile(op) => op.name(),
+            Op::ResizeNearest(_) => "RESIZE_NEAREST_NEIGHBOR",
             Op::Unary(op) => op.name(),
             Op::Onnx(op) => op.name(),
         }
@@ -114,6 +127,9 @@ impl Op {
             Op::MaxPool2d(op) => op.check(view),
             Op::Mean(op) => op.check(view),
             Op::Pad(op) => op.check(view),
+            Op::ReduceMax(op) => op.check(view),
+            Op::Tile(op) => op.check(view),
+            Op::ResizeNearest(op) => op.check(view),
             Op::Unary(op) => op.check(view),
             Op::Onnx(op) => check_onnx(op, view),
         }
@@ -144,6 +160,9 @@ impl Op {
             Op::MaxPool2d(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Mean(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Pad(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::ReduceMax(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::Tile(op) => op.evaluate(view, values).map(|value| vec![value]),
+            Op::ResizeNearest(op) => op.evaluate(view, values).map(|value| vec![value]),
             Op::Unary(op) => op.evaluate(view, values, profile).map(|value| vec![value]),
             Op::Onnx(op) => evaluate_onnx(op, view, values),
         }
@@ -169,6 +188,9 @@ impl Op {
             Op::MaxPool2d(op) => op.lower(node, lowering),
             Op::Mean(op) => op.lower(node, lowering),
             Op::Pad(op) => op.lower(node, lowering),
+            Op::ReduceMax(op) => op.lower(node, lowering),
+            Op::Tile(op) => op.lower(node, lowering),
+            Op::ResizeNearest(op) => op.lower(node, lowering),
             Op::Unary(op) => op.lower(node, lowering),
             Op::Onnx(op) => op.behaviour().lower(node, lowering),
         }

@@ -4,7 +4,7 @@
 //! Channels are added by a product: every one of the input times 1, the others the constant as their bias.
 
 use super::conv_2d::expect_few_weights;
-use super::image::{image_of, image_value, result_value};
+use super::image::{image_of, result_value};
 use super::node_view::NodeView;
 use super::random::{activation, constant, network, Random};
 use crate::diagnostic::CompileError;
@@ -49,12 +49,14 @@ impl Pad {
     /// If the operand does not fit.
     pub fn evaluate(&self, view: &NodeView, values: &[Option<&ConstantData>]) -> Result<ConstantData, CompileError> {
         let Parts { window, channels, added, value, .. } = self.parts(view)?;
-        let input = image_value(view, values)?;
+        let input = view.int_value(values, 0)?;
         let rows = window.input[0] + window.pad_before[0] + window.pad_after[0];
         let columns = window.input[1] + window.pad_before[1] + window.pad_after[1];
         let outputs = added[0] + channels + added[1];
         let mut result = vec![value; rows * columns * outputs];
-        for ((_, row, column, channel), &element) in input.indexed_iter() {
+        for (index, &element) in input.iter().enumerate() {
+            let (channel, column) = (index % channels, index / channels % window.input[1]);
+            let row = index / channels / window.input[1];
             let pixel = (row + window.pad_before[0]) * columns + column + window.pad_before[1];
             result[pixel * outputs + added[0] + channel] = element;
         }
@@ -94,11 +96,19 @@ impl Pad {
         view.expect_type(output, "output", ElementType::Int8)?;
         view.expect_equal_quantization(input, output)?;
         let (_, zero_point) = view.per_tensor(input, "input")?;
-        let [rows, columns, channels] = image_of(view, input, "input")?;
+        let (rows, columns, channels) = match *input.shape.as_slice() {
+            [1, columns, channels] => (1, columns, channels),
+            _ => image_of(view, input, "input").map(|[rows, columns, channels]| (rows, columns, channels))?,
+        };
         let amounts = view.constant_integers(1, "paddings")?;
         let amounts: Option<Vec<usize>> = amounts.iter().map(|&amount| usize::try_from(amount).ok()).collect();
         let [pad_before, pad_after, added] = match amounts.as_deref() {
-            Some(&[0, 0, above, below, left, right, before, after]) => [[above, left], [below, right], [before, after]],
+            Some(&[0, 0, above, below, left, right, before, after]) if input.shape.len() == 4 => {
+                [[above, left], [below, right], [before, after]]
+            }
+            Some(&[0, 0, left, right, before, after]) if input.shape.len() == 3 => {
+                [[0, left], [0, right], [before, after]]
+            }
             _ => {
                 return Err(view.error(
                     format!("it pads {:?} by {:?} (before and after each dimension)", input.shape, amounts),
@@ -109,7 +119,14 @@ impl Pad {
         let window = Window { pad_before, pad_after, ..Window::pointwise([rows, columns]) };
         window.validate().map_err(|error| view.error(error.to_string(), "export the model again"))?;
         let outputs = channels.saturating_add(added[0]).saturating_add(added[1]);
-        super::image::expect_image(view, output, window.output(), outputs)?;
+        let [rows, columns] = window.output();
+        let expected = if input.shape.len() == 3 { vec![1, columns, outputs] } else { vec![1, rows, columns, outputs] };
+        if output.shape != expected {
+            return Err(view.error(
+                format!("output `{}` has shape {:?}, the operands give {expected:?}", output.name, output.shape),
+                "export the model again",
+            ));
+        }
         Ok(Parts { window, channels, added, value: self.value(view, zero_point)?, zero_point })
     }
 
@@ -151,6 +168,17 @@ impl Pad {
             value,
             activation("output", &output, scale, zero_point),
         ];
+        let mut tensors = tensors;
+        if shape[1] == 1 && amounts[2..4] == [0, 0] && random.pick(&[true, false]) {
+            // A sequence.
+            tensors[0].shape.remove(1);
+            tensors[3].shape.remove(1);
+            let paddings = ArrayD::from_shape_fn(ndarray::IxDyn(&[3, 2]), |at| match at[0] {
+                0 => 0,
+                row => amounts[row * 2 + 2 + at[1]],
+            });
+            tensors[1] = constant("paddings", ElementType::Int32, paddings, vec![]);
+        }
         let value = random.pick(&[Some(TensorId(2)), None]);
         network(tensors, super::Op::Pad(Pad), vec![Some(TensorId(0)), Some(TensorId(1)), value], &[0], 3)
     }

@@ -1,4 +1,5 @@
-//! TFLite's RESHAPE, SQUEEZE and EXPAND_DIMS: the same elements in the same order.
+//! TFLite's RESHAPE, SQUEEZE and EXPAND_DIMS: the same elements in the same order. So is the end of a dilated
+//! convolution, BATCH_TO_SPACE_ND, once the convolution has its dilation itself.
 //!
 //! The file states the result's shape, so operands and attributes that repeat it are only compared in
 //! the number of elements.
@@ -8,6 +9,7 @@ use super::random::{activation, Random};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, Format, Graph, Node, TensorId};
 use crate::passes::lowering::{Lowering, Value};
+use crate::profile::Profile;
 use ndarray::IxDyn;
 use systole_arith::BorderOp;
 
@@ -20,6 +22,8 @@ pub enum Reshape {
     Squeeze,
     /// With a further dimension of 1.
     ExpandDims,
+    /// The result of a convolution whose dilation was written as interleaved images.
+    BatchToSpace,
 }
 
 impl Reshape {
@@ -29,6 +33,7 @@ impl Reshape {
             Reshape::Reshape => "RESHAPE",
             Reshape::Squeeze => "SQUEEZE",
             Reshape::ExpandDims => "EXPAND_DIMS",
+            Reshape::BatchToSpace => "BATCH_TO_SPACE_ND",
         }
     }
 
@@ -79,7 +84,14 @@ impl Reshape {
     /// # Errors
     /// If the operand has no value.
     pub fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
-        let output = NodeView::new(lowering.graph, node).output()?;
+        let view = NodeView::new(lowering.graph, node);
+        let output = view.output()?;
+        if (*self, lowering.profile) == (Reshape::BatchToSpace, Profile::Tflm) {
+            return Err(view.error(
+                "TensorFlow Lite Micro takes the batch of interleaved images for 1, or refuses it",
+                "use another profile, or export the convolution with dilation factors of its own",
+            ));
+        }
         let shape = sample_shape(&output.shape);
         let value = match lowering.operand(node, 0)? {
             Value::Host { input, mut operations, .. } => {

@@ -86,6 +86,15 @@ impl Layout {
         self.permutation.iter().position(|&axis| axis == last)
     }
 
+    /// The layout of a tensor that has one element where this one has its innermost dimension.
+    pub fn with_one_innermost(&self) -> Layout {
+        let mut layout = self.clone();
+        if let Some(last) = layout.shape.last_mut() {
+            *last = 1;
+        }
+        layout
+    }
+
     /// The layout behind a transposition in the file: its dimension i was `axes[i]`. None where
     /// that does not name every dimension once.
     pub fn transposed(&self, axes: &[usize]) -> Option<Layout> {

@@ -22,6 +22,7 @@ const PASS: &str = "lower_to_integers";
 pub fn run(graph: &Graph, options: &FrontOptions) -> Result<QuantGraph, CompileError> {
     check_input_types(graph, options)?;
     let mut lowering = Lowering::new(graph, options.profile(graph.format)?, options.input_types.clone());
+    lowering.arg_max = options.arg_max;
     let (mut errors, mut failed) = (Vec::new(), HashSet::new());
     for index in graph.topological_order()? {
         let node = &graph.nodes[index];

@@ -58,6 +58,8 @@ pub struct Lowering<'g> {
     pub profile: Profile,
     /// Border types that the caller chose: input name to a fixed-point or integer type.
     pub input_types: HashMap<String, InputType>,
+    /// Where indices of greatest elements are found.
+    pub arg_max: ArgMaxPlace,
     /// Values of the tensors lowered so far.
     pub values: HashMap<GraphTensor, Value>,
     /// Integer tensors made so far.
@@ -87,6 +89,16 @@ pub enum InputType {
     Integer(IntType),
 }
 
+/// Where ArgMax is executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ArgMaxPlace {
+    /// By the host, behind the accelerator.
+    #[default]
+    Host,
+    /// In the accelerator.
+    Hardware,
+}
+
 /// A tensor of the host that becomes one of the accelerator.
 pub struct Entering {
     /// The tensor of the imported network.
@@ -114,6 +126,7 @@ impl<'g> Lowering<'g> {
             graph,
             profile,
             input_types,
+            arg_max: ArgMaxPlace::default(),
             values: graph.inputs.iter().map(value).collect(),
             tensors: Vec::new(),
             nodes: Vec::new(),

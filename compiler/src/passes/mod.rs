@@ -1,5 +1,6 @@
 //! The pipeline, top to bottom.
 
+mod broadcast;
 pub mod derive_exact_maps;
 pub mod fold_constants;
 pub mod keep_nodes;

@@ -5,7 +5,7 @@ use crate::dataflow::{
 };
 use crate::diagnostic::CompileError;
 use crate::emit::ShellOptions;
-use crate::quant::{QuantGraph, QuantNode, QuantTensor, TensorId};
+use crate::quant::{Border, QuantGraph, QuantNode, QuantTensor, TensorId};
 use crate::schedule::plan::{Plan, Site};
 use crate::schedule::{self, fifo, lanes, Goal, StageShape};
 use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
@@ -159,7 +159,7 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
             readers.len(),
         ))));
         nodes.push(node);
-        written.insert(stage.output, (lanes, wide / stage.tensor.channels(), node));
+        written.insert(stage.output, (lanes, (wide / stage.tensor.channels()).max(1), node));
     }
     let last = written.get(&output).map_or((1, 1), |&(lanes, joined, _)| (lanes, joined));
     let (lanes, joined) = output_port.unwrap_or(last);
@@ -210,7 +210,7 @@ struct Streams<'q> {
 fn plan(quant: &QuantGraph, cells: Cells) -> Result<Streams<'_>, CompileError> {
     let ([input], [output]) = (quant.inputs.as_slice(), quant.outputs.as_slice()) else {
         return Err(CompileError::model(
-            format!("the network has {} inputs and {} outputs", quant.inputs.len(), quant.outputs.len()),
+            format!("the network has {} and {}", ports("input", &quant.inputs), ports("output", &quant.outputs)),
             "split it into networks with one input and one output each",
         ));
     };
@@ -260,6 +260,15 @@ fn plan(quant: &QuantGraph, cells: Cells) -> Result<Streams<'_>, CompileError> {
         input = fork_input(quant, &mut planned, input);
     }
     Ok(Streams { planned, input, output: carried(&stream, output.tensor) })
+}
+
+/// Such as "2 inputs (`a`, `b`)".
+fn ports(kind: &str, borders: &[Border]) -> String {
+    let names: Vec<String> = borders.iter().map(|border| format!("`{}`", border.host_name)).collect();
+    match names.as_slice() {
+        [one] => format!("one {kind} ({one})"),
+        several => format!("{} {kind}s ({})", several.len(), several.join(", ")),
+    }
 }
 
 /// Puts a stage behind the input that hands it on to each of its readers, under an id of its own.

@@ -18,7 +18,7 @@ impl fmt::Display for QuantGraph {
             write!(f, "  node   %{} <- {} ", node.output.0, inputs.join(", "))?;
             write!(f, "{} `{}`", node.op.name(), node.name)?;
             match &node.op {
-                QuantOp::Reshape | QuantOp::Concat => writeln!(f)?,
+                QuantOp::Reshape | QuantOp::Concat | QuantOp::ArgMax => writeln!(f)?,
                 op => writeln!(f, ": {op}")?,
             }
         }

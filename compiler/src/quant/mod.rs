@@ -4,6 +4,7 @@
 //!
 //! `interpret` is **the software reference**: it evaluates each profile's own formula.
 
+mod arrangement;
 mod border;
 mod dense;
 mod display;
@@ -16,6 +17,7 @@ mod store;
 mod verify;
 mod window;
 
+pub use arrangement::{Repeat, Splice};
 pub use dense::{weight_type, Dense, ACCUMULATOR_BITS};
 pub use elementwise::{Join, Map};
 pub use error::QuantError;

@@ -1,7 +1,8 @@
 //! What every operator of an integer network can do: one place where the closed set is matched.
 
+use super::arrangement::{check_arg_max, index_range, run_arg_max};
 use super::elementwise::{check_concat, concatenated, run_concat};
-use super::{Conv, Dense, Depthwise, Join, Map, Pad, Pool, QuantError, QuantTensor};
+use super::{Conv, Dense, Depthwise, Join, Map, Pad, Pool, QuantError, QuantTensor, Repeat, Splice};
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,6 +29,12 @@ pub enum QuantOp {
     Join(Join),
     /// The channels of several tensors behind each other.
     Concat,
+    /// Pixels of several tensors in turn.
+    Splice(Splice),
+    /// Pixels and rows of an image several times.
+    Repeat(Repeat),
+    /// The index of each pixel's greatest channel, the first of equal ones.
+    ArgMax,
     /// The same elements in the same order under another shape.
     Reshape,
 }
@@ -44,7 +51,18 @@ impl QuantOp {
             QuantOp::Map(_) => "map",
             QuantOp::Join(_) => "join",
             QuantOp::Concat => "concat",
+            QuantOp::Splice(_) => "splice",
+            QuantOp::Repeat(_) => "repeat",
+            QuantOp::ArgMax => "arg_max",
             QuantOp::Reshape => "reshape",
+        }
+    }
+
+    /// The concatenation of tensors of these shapes along a dimension.
+    pub fn behind_each_other(shapes: &[Vec<usize>], axis: usize) -> QuantOp {
+        match shapes.first().is_some_and(|shape| axis + 1 < shape.len()) {
+            true => QuantOp::Splice(Splice::along(shapes, axis)),
+            false => QuantOp::Concat,
         }
     }
 
@@ -73,6 +91,7 @@ impl QuantOp {
     /// # Errors
     /// If accumulators or outputs are too wide, or operands are missing.
     pub fn derive(&mut self, inputs: &[&QuantTensor]) -> Result<(Range, IntType), QuantError> {
+        let several_types = || QuantError::broken("concatenation", "its operands are of several types");
         match (self, inputs) {
             (QuantOp::Dense(product), [input]) => product.derive(input),
             (QuantOp::Conv(conv), [input]) => {
@@ -87,9 +106,10 @@ impl QuantOp {
             (QuantOp::Pad(pad), [input]) => Ok((pad.range(input), input.element)),
             (QuantOp::Map(map), [input]) => map.derive(input),
             (QuantOp::Join(join), [left, right]) => join.derive(left, right),
-            (QuantOp::Concat, inputs) => concatenated(inputs)
-                .ok_or_else(|| QuantError::broken("concatenation", "its operands are of several types")),
-            (QuantOp::Reshape, [input]) => Ok((input.range, input.element)),
+            (QuantOp::Concat, inputs) => concatenated(inputs).ok_or_else(several_types),
+            (QuantOp::Splice(splice), inputs) => splice.derive(inputs).ok_or_else(several_types),
+            (QuantOp::ArgMax, [input]) => Ok(index_range(input.channels())),
+            (QuantOp::Repeat(_) | QuantOp::Reshape, [input]) => Ok((input.range, input.element)),
             (op, inputs) => Err(op.miscounted("operator", inputs.len())),
         }
     }
@@ -116,6 +136,9 @@ impl QuantOp {
             (QuantOp::Map(map), [input]) => map.check(subject, input, output),
             (QuantOp::Join(join), [left, right]) => join.check(subject, (left, right), output),
             (QuantOp::Concat, [_, ..]) => check_concat(subject, inputs, output),
+            (QuantOp::Splice(splice), [_, ..]) => splice.check(subject, inputs, output),
+            (QuantOp::Repeat(repeat), [input]) => repeat.check(subject, input, output),
+            (QuantOp::ArgMax, [input]) => check_arg_max(subject, input, output),
             (QuantOp::Reshape, [input]) => {
                 let same = |a: &QuantTensor| (a.elements(), a.element, a.range);
                 match same(input) == same(output) {
@@ -156,6 +179,11 @@ impl QuantOp {
             (QuantOp::Concat, inputs) => {
                 run_concat(inputs).ok_or_else(|| QuantError::broken("concatenation", "its operands differ in pixels"))
             }
+            (QuantOp::Splice(splice), inputs) => {
+                splice.run(inputs).ok_or_else(|| QuantError::broken("splice", "its operands do not fit its turns"))
+            }
+            (QuantOp::Repeat(repeat), [input]) => Ok(repeat.run(*input)),
+            (QuantOp::ArgMax, [input]) => Ok(run_arg_max(*input)),
             (QuantOp::Reshape, [input]) => Ok(input.to_owned()),
             (op, inputs) => Err(op.miscounted("operator", inputs.len())),
         }
@@ -176,7 +204,9 @@ impl fmt::Display for QuantOp {
             QuantOp::Pad(pad) => write!(f, "{} with {}", pad.window, pad.value),
             QuantOp::Map(map) => map.formula.fmt(f),
             QuantOp::Join(join) => join.formula.fmt(f),
-            QuantOp::Concat | QuantOp::Reshape => Ok(()),
+            QuantOp::Splice(splice) => write!(f, "{:?} pixels in turn", splice.runs),
+            QuantOp::Repeat(Repeat { factors: [rows, columns], .. }) => write!(f, "{rows} rows x {columns} columns"),
+            QuantOp::Concat | QuantOp::ArgMax | QuantOp::Reshape => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! the fewest lanes that keep within the interval.
 
 use crate::dataflow::Folding;
-use systole_hdl::engine::{ConcatEngine, Engine, JoinEngine, MatrixSpec, PassEngine, VectorSpec};
+use systole_hdl::engine::{Engine, JoinEngine, MatrixSpec, PassEngine, VectorSpec};
 
 /// A folding with what it costs, memory aside: multipliers, then lanes.
 pub(super) type Candidate = ((u64, u64), Folding);
@@ -27,6 +27,8 @@ pub fn folded(engine: &Engine, folding: Folding) -> Engine {
         }
         (Engine::Concat(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         (Engine::Reduce(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
+        (Engine::Repeat(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
+        (Engine::ArgMax(engine), Folding::Lanes { lanes }) => engine.lanes = lanes,
         _ => {}
     }
     engine
@@ -198,7 +200,7 @@ pub(super) fn lane_choices(engine: &Engine) -> Vec<usize> {
         (1..=channels).chain(several.map(move |count| count * channels)).collect()
     };
     match engine {
-        Engine::Concat(concat) => ConcatEngine::lane_choices(concat.pixels, &concat.channels),
+        Engine::Concat(concat) => concat.turns.lane_choices(),
         Engine::Pass(pass) => whole_pixels(pass.pixels, pass.channels),
         Engine::Join(join) => whole_pixels(join.pixels, join.channels),
         _ => (1..=engine.ports().iter().map(|port| port.channels).max().unwrap_or(1)).collect(),

@@ -106,9 +106,12 @@ impl StageShape {
         match &self.engine {
             Engine::Matrix(engine) => matrix_candidates(&engine.spec, interval),
             Engine::Vector(engine) => vector_candidates(&engine.spec, interval),
-            Engine::Pass(_) | Engine::Join(_) | Engine::Concat(_) | Engine::Reduce(_) => {
-                lane_candidates(&self.engine, interval)
-            }
+            Engine::Pass(_)
+            | Engine::Join(_)
+            | Engine::Concat(_)
+            | Engine::Reduce(_)
+            | Engine::Repeat(_)
+            | Engine::ArgMax(_) => lane_candidates(&self.engine, interval),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod candidates;
 pub mod fifo;
+mod fifo_search;
 pub mod folding;
 pub mod lanes;
 pub mod plan;

@@ -1,13 +1,15 @@
 //! The engine of each operator before it is folded, and the form of its requantizer.
 
-use crate::quant::{Conv, Dense, Depthwise, Join, Map, Pad, Pool, PoolKind, QuantError, QuantOp, QuantTensor};
+use crate::quant::{
+    Conv, Dense, Depthwise, Join, Map, Pad, Pool, PoolKind, QuantError, QuantOp, QuantTensor, Repeat, Splice,
+};
 use std::sync::Arc;
 use systole_arith::hardware::{pivots, Linear};
 use systole_arith::{Formula, Requantizer, Window};
 use systole_hdl::cells::Cells;
 use systole_hdl::engine::{
-    ConcatEngine, Engine, JoinEngine, JoinOperand, MatrixEngine, MatrixSpec, PassEngine, ReduceEngine, Reduction,
-    VectorEngine, VectorOp, VectorSpec,
+    ArgMaxEngine, ConcatEngine, Engine, JoinEngine, JoinOperand, MatrixEngine, MatrixSpec, PassEngine, ReduceEngine,
+    Reduction, RepeatEngine, Turns, VectorEngine, VectorOp, VectorSpec,
 };
 
 /// What a stage is made of, before folding.
@@ -83,7 +85,16 @@ impl Plan {
             (QuantOp::Pad(pad), [input]) => site.pad(pad, input),
             (QuantOp::Map(map), [input]) => site.map(map, input),
             (QuantOp::Join(join), [left, right]) => site.join(join, left, right),
-            (QuantOp::Concat, inputs) => site.concat(inputs),
+            (QuantOp::Concat, inputs) => {
+                let channels = inputs.iter().map(|tensor| tensor.channels()).collect();
+                site.concat(site.output.pixels(), Turns::Channels(channels))
+            }
+            (QuantOp::Splice(Splice { runs }), _) => {
+                let turns = Turns::Pixels { channels: site.output.channels(), runs: runs.clone() };
+                site.concat(site.output.pixels() / runs.iter().sum::<usize>().max(1), turns)
+            }
+            (QuantOp::Repeat(repeat), [input]) => site.repeat(repeat, input),
+            (QuantOp::ArgMax, [input]) => site.arg_max(input),
             (op, inputs) => {
                 Err(QuantError::broken(site.name, format!("a {} has {} operands", op.name(), inputs.len())))
             }
@@ -304,14 +315,30 @@ impl Site<'_> {
         Ok(Some(Plan { channels: 1, ..self.plan("join", engine, form, description) }))
     }
 
-    fn concat(&self, inputs: &[&QuantTensor]) -> Result<Option<Plan>, QuantError> {
-        let engine = Engine::Concat(ConcatEngine {
-            pixels: self.output.pixels(),
-            channels: inputs.iter().map(|tensor| tensor.channels()).collect(),
-            lanes: 1,
-            element: self.output.element,
-        });
-        let description = format!("concatenation of {} tensors.", inputs.len());
+    fn concat(&self, rounds: usize, turns: Turns) -> Result<Option<Plan>, QuantError> {
+        let description = format!("concatenation of {} tensors.", self.inputs.len());
+        let engine = Engine::Concat(ConcatEngine { rounds, turns, lanes: 1, element: self.output.element });
         Ok(Some(self.plan("concat", engine, unchanged(self.output.channels()), description)))
+    }
+
+    fn repeat(&self, repeat: &Repeat, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let Repeat { image, factors: [rows, columns] } = *repeat;
+        let engine = Engine::Repeat(RepeatEngine {
+            image,
+            factors: repeat.factors,
+            channels: input.channels(),
+            lanes: 1,
+            element: input.element,
+            cells: self.cells,
+        });
+        let description = format!("each pixel {columns} time(s) along its row, each row {rows} time(s).");
+        Ok(Some(self.plan("repeat", engine, unchanged(input.channels()), description)))
+    }
+
+    fn arg_max(&self, input: &QuantTensor) -> Result<Option<Plan>, QuantError> {
+        let (pixels, channels) = (input.pixels(), input.channels());
+        let engine = Engine::ArgMax(ArgMaxEngine { pixels, channels, lanes: 1, element: input.element });
+        let description = format!("index of the greatest of {channels} {}.", input.element);
+        Ok(Some(self.plan("arg_max", engine, unchanged(1), description)))
     }
 }

@@ -1,5 +1,6 @@
 //! Layer engines: what stands in a stage between its input streams and its requantizer.
 
+mod arg_max;
 mod concat;
 mod intake;
 mod join;
@@ -8,16 +9,19 @@ mod number;
 mod pass;
 mod product;
 mod reduce;
+mod repeat;
 mod results;
 mod vector;
 pub mod window;
 
-pub use concat::ConcatEngine;
+pub use arg_max::ArgMaxEngine;
+pub use concat::{ConcatEngine, Turns};
 pub use join::{JoinEngine, JoinOperand};
 pub use matrix::{MatrixSpec, ProductKind};
 pub use pass::PassEngine;
 pub use product::MatrixEngine;
 pub use reduce::{ReduceEngine, Reduction};
+pub use repeat::RepeatEngine;
 pub(crate) use results::CreditGate;
 pub use results::Results;
 pub use vector::{VectorEngine, VectorOp, VectorSpec};
@@ -58,10 +62,14 @@ pub enum Engine {
     Pass(PassEngine),
     /// Two streams, element by element.
     Join(JoinEngine),
-    /// Streams along their channels.
+    /// Streams along their channels, columns or rows.
     Concat(ConcatEngine),
     /// All pixels of a channel.
     Reduce(ReduceEngine),
+    /// Pixels and rows several times.
+    Repeat(RepeatEngine),
+    /// The index of a pixel's greatest channel.
+    ArgMax(ArgMaxEngine),
 }
 
 /// A stream of beats inside a stage that waits to be taken.
@@ -97,6 +105,8 @@ impl Engine {
             Engine::Join(_) => "join",
             Engine::Concat(_) => "concat",
             Engine::Reduce(_) => "reduce",
+            Engine::Repeat(_) => "repeat",
+            Engine::ArgMax(_) => "arg_max",
         }
     }
 
@@ -109,6 +119,8 @@ impl Engine {
             Engine::Join(engine) => engine.ports(),
             Engine::Concat(engine) => engine.ports(),
             Engine::Reduce(engine) => vec![engine.port()],
+            Engine::Repeat(engine) => vec![engine.port()],
+            Engine::ArgMax(engine) => vec![engine.port()],
         }
     }
 
@@ -121,6 +133,8 @@ impl Engine {
             Engine::Join(engine) => engine.results(),
             Engine::Concat(engine) => engine.results(),
             Engine::Reduce(engine) => engine.results(),
+            Engine::Repeat(engine) => engine.results(),
+            Engine::ArgMax(engine) => engine.results(),
         }
     }
 
@@ -133,6 +147,8 @@ impl Engine {
             Engine::Join(engine) => engine.latency(),
             Engine::Concat(_) => ConcatEngine::LATENCY,
             Engine::Reduce(_) => ReduceEngine::LATENCY,
+            Engine::Repeat(engine) => engine.latency(),
+            Engine::ArgMax(engine) => engine.latency(),
         }
     }
 
@@ -145,6 +161,8 @@ impl Engine {
             Engine::Join(engine) => engine.cycles(),
             Engine::Concat(engine) => engine.cycles(),
             Engine::Reduce(engine) => engine.cycles(),
+            Engine::Repeat(engine) => engine.cycles(),
+            Engine::ArgMax(engine) => engine.cycles(),
         }
     }
 
@@ -157,6 +175,8 @@ impl Engine {
             Engine::Join(engine) => engine.cycles(),
             Engine::Concat(engine) => engine.cycles(),
             Engine::Reduce(engine) => engine.cycles(),
+            Engine::Repeat(engine) => engine.cycles(),
+            Engine::ArgMax(engine) => engine.cycles(),
         }
     }
 
@@ -165,7 +185,8 @@ impl Engine {
         match self {
             Engine::Matrix(engine) => engine.spec.multipliers(),
             Engine::Vector(engine) => engine.spec.multipliers(),
-            Engine::Pass(_) | Engine::Join(_) | Engine::Concat(_) | Engine::Reduce(_) => 0,
+            Engine::Pass(_) | Engine::Join(_) | Engine::Concat(_) => 0,
+            Engine::Reduce(_) | Engine::Repeat(_) | Engine::ArgMax(_) => 0,
         }
     }
 
@@ -173,7 +194,8 @@ impl Engine {
     pub fn other_multipliers(&self) -> u64 {
         match self {
             Engine::Join(engine) => engine.multipliers(),
-            Engine::Matrix(_) | Engine::Vector(_) | Engine::Pass(_) | Engine::Concat(_) | Engine::Reduce(_) => 0,
+            Engine::Matrix(_) | Engine::Vector(_) | Engine::Pass(_) | Engine::Concat(_) => 0,
+            Engine::Reduce(_) | Engine::Repeat(_) | Engine::ArgMax(_) => 0,
         }
     }
 
@@ -182,7 +204,8 @@ impl Engine {
         match self {
             Engine::Matrix(engine) => engine.spec.weight_bits(),
             Engine::Vector(engine) => engine.spec.weight_bits(),
-            Engine::Pass(_) | Engine::Join(_) | Engine::Concat(_) | Engine::Reduce(_) => 0,
+            Engine::Pass(_) | Engine::Join(_) | Engine::Concat(_) => 0,
+            Engine::Reduce(_) | Engine::Repeat(_) | Engine::ArgMax(_) => 0,
         }
     }
 
@@ -193,7 +216,8 @@ impl Engine {
             Engine::Vector(engine) => engine.spec.buffer_bits(),
             Engine::Join(engine) => engine.table_bits(),
             Engine::Reduce(engine) => engine.buffer_bits(),
-            Engine::Pass(_) | Engine::Concat(_) => 0,
+            Engine::Repeat(engine) => engine.buffer_bits(),
+            Engine::Pass(_) | Engine::Concat(_) | Engine::ArgMax(_) => 0,
         }
     }
 
@@ -211,10 +235,12 @@ impl Engine {
             (Engine::Vector(engine), [source]) => engine.spec.add_to(model, source, credits, beats),
             (Engine::Pass(engine), [source]) => engine.add_to(model, source, credits, beats),
             (Engine::Join(engine), [_, _]) => engine.add_to(model, sources, credits, beats),
-            (Engine::Concat(engine), _) if sources.len() == engine.channels.len() => {
+            (Engine::Concat(engine), _) if sources.len() == engine.ports().len() => {
                 engine.add_to(model, sources, credits, beats)
             }
             (Engine::Reduce(engine), [source]) => engine.add_to(model, source, credits, beats),
+            (Engine::Repeat(engine), [source]) => engine.add_to(model, source, credits, beats),
+            (Engine::ArgMax(engine), [source]) => engine.add_to(model, source, credits, beats),
             _ => panic!("a {} engine does not read {} streams", self.name(), sources.len()),
         }
     }
@@ -236,10 +262,12 @@ impl Engine {
             (Engine::Vector(engine), [input]) => engine.build(m, *input, gate, returned),
             (Engine::Pass(engine), [input]) => engine.build(m, *input, &gate, returned),
             (Engine::Join(engine), [_, _]) => engine.build(m, inputs, &gate, returned),
-            (Engine::Concat(engine), _) if inputs.len() == engine.channels.len() => {
+            (Engine::Concat(engine), _) if inputs.len() == engine.ports().len() => {
                 engine.build(m, inputs, &gate, returned)
             }
             (Engine::Reduce(engine), [input]) => engine.build(m, *input, &gate, returned),
+            (Engine::Repeat(engine), [input]) => engine.build(m, *input, &gate, returned),
+            (Engine::ArgMax(engine), [input]) => engine.build(m, *input, &gate, returned),
             _ => panic!("a {} engine does not read {} streams", self.name(), inputs.len()),
         }
     }

@@ -5,17 +5,21 @@
 //! [`Actor`]s, cyclic programs of [`Phase`]s that take tokens from edges and give tokens to edges.
 //! A token is a beat, an entry of free space or a credit; it carries the first clock edge at which
 //! it can be used. Evaluating the graph costs a few operations a beat, not a cycle, and gives the
-//! edge on which every beat moves.
+//! edge on which every beat moves. An actor fires as often as its tokens allow before the next one's turn,
+//! so that a firing costs little more than the comparison of its times.
 //!
 //! Source: F. Baccelli, G. Cohen, G. J. Olsder, J.-P. Quadrat, *Synchronization and Linearity*,
 //! Wiley 1992, chapter 2 (timed event graphs).
 
+mod flow;
+mod pair;
 mod queue;
 mod region;
+mod relay;
 mod run;
 mod steady;
 
-pub use region::Region;
+pub use region::{Region, Verdict};
 pub use run::{Deadlock, Run};
 pub use steady::{Steady, SteadyError};
 
@@ -142,6 +146,7 @@ impl TokenModel {
             let sound = |take: &Take| take.need > 0 && take.consume <= take.need;
             assert!(phase.takes.iter().all(sound), "actor `{name}` takes unseen tokens");
         }
+        let (round, rounds_per_sample) = folded(round, rounds_per_sample);
         self.actors.push(Actor { name, round, rounds_per_sample });
         ActorId(self.actors.len() - 1)
     }
@@ -149,5 +154,25 @@ impl TokenModel {
     /// The actors, in order of addition.
     pub fn actors(&self) -> impl Iterator<Item = (ActorId, &Actor)> {
         self.actors.iter().enumerate().map(|(index, actor)| (ActorId(index), actor))
+    }
+}
+
+/// The same firings with repetitions of a single phase as its own.
+fn folded(mut round: Vec<Block>, rounds_per_sample: u64) -> (Vec<Block>, u64) {
+    for block in &mut round {
+        if let [phase] = block.phases.as_mut_slice() {
+            phase.repeat *= block.repeat;
+            block.repeat = 1;
+        }
+    }
+    match round.as_mut_slice() {
+        [only] => {
+            match only.phases.as_mut_slice() {
+                [phase] => phase.repeat *= rounds_per_sample,
+                _ => only.repeat *= rounds_per_sample,
+            }
+            (round, 1)
+        }
+        _ => (round, rounds_per_sample),
     }
 }

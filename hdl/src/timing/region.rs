@@ -12,6 +12,17 @@ pub struct Region {
     pub edges: Vec<EdgeId>,
 }
 
+/// Whether a design keeps up with a pace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It does, for ever.
+    Keeps,
+    /// It does not: it takes about so many cycles for so many samples.
+    Slower((u64, u64)),
+    /// It comes to a stop.
+    Stops,
+}
+
 /// Who gives to an edge and who takes from it.
 #[derive(Clone, Debug, Default)]
 struct Ends {
@@ -54,35 +65,42 @@ impl TokenModel {
         }
         model.actors.extend(inside.iter().map(|&actor| self.actors[actor].on(&kept)));
         let edges = edges.iter().map(|edge| kept.get(edge).copied()).collect::<Option<Vec<EdgeId>>>()?;
-        Some(Region { model, edges })
+        Some(Region { model: model.without_relays(), edges })
     }
 
     /// Whether the design keeps up with `pace` (so many cycles for so many samples), and the steps that
     /// the answer took. The first actor is paced.
     ///
-    /// As [`TokenModel::sustains`], and no as soon as some actor falls behind the pace in each of more
-    /// samples than a dependency can reach back without going round a loop twice: such a loop is slower
-    /// than the pace. A deadlock is a no.
-    pub fn keeps_up(&self, pace: (u64, u64), limit: u64) -> (bool, u64) {
-        let patience = self.reach() + 3;
+    /// As [`TokenModel::sustains`], and no as soon as what is furthest behind the pace falls behind in more
+    /// samples in a row than a dependency reaches back without going through an edge twice, or by the same
+    /// in more samples than any edge holds: then a loop is slower than the pace.
+    pub fn keeps_up(&self, pace: (u64, u64), limit: u64) -> (Verdict, u64) {
+        let (deepest, all) = self.reach();
         let mut run = self.start_paced(pace);
-        let mut lags = vec![(i64::MIN, 0u64); self.actors.len()];
+        let mut lags = vec![i64::MAX; self.actors.len()];
+        let (mut rise, mut rises, mut equal) = (0, 0, 0);
         let falls_behind = |run: &Run<'_>| {
-            let mut most = 0;
-            for ((before, rises), now) in lags.iter_mut().zip(run.lags()) {
-                *rises = if now > *before { *rises + 1 } else { 0 };
+            let before = rise;
+            rise = 0;
+            for (before, now) in lags.iter_mut().zip(run.lags()) {
+                rise = rise.max(now.saturating_sub(*before));
                 *before = now;
-                most = most.max(*rises);
             }
-            most > patience
+            rises = if rise > 0 { rises + 1 } else { 0 };
+            equal = if rise > 0 && rise == before { equal + 1 } else { 0 };
+            equal > deepest || rises > all
         };
-        let steady = run.repeats_unless(limit, falls_behind);
-        let keeps = steady.is_ok_and(|steady| steady.is_some_and(|steady| steady.keeps(pace)));
-        (keeps, run.effort())
+        let verdict = match run.repeats_unless(limit, falls_behind) {
+            Err(_) => Verdict::Stops,
+            Ok(Some(steady)) if steady.keeps(pace) => Verdict::Keeps,
+            Ok(Some(steady)) => Verdict::Slower(steady.pace()),
+            Ok(None) => Verdict::Slower((pace.0 + rise.max(0) as u64 * pace.1, pace.1)),
+        };
+        (verdict, run.effort())
     }
 
-    /// Samples that a path through every edge once reaches back: the tokens there are, in samples.
-    fn reach(&self) -> u64 {
+    /// Samples that a path reaches back through the edge with most tokens, and through every edge once.
+    fn reach(&self) -> (u64, u64) {
         let mut consumption = vec![0u64; self.edges.len()];
         for actor in &self.actors {
             for (block, phase) in actor.phases() {
@@ -92,7 +110,8 @@ impl TokenModel {
             }
         }
         let samples = |(edge, &taken): (&super::Edge, &u64)| edge.initial as f64 / taken.max(1) as f64;
-        self.edges.iter().zip(&consumption).map(samples).sum::<f64>().ceil() as u64
+        let each = || self.edges.iter().zip(&consumption).map(samples);
+        (each().fold(0.0, f64::max).ceil() as u64, each().sum::<f64>().ceil() as u64)
     }
 
     fn ends(&self) -> Vec<Ends> {
@@ -108,14 +127,18 @@ impl TokenModel {
 }
 
 impl Actor {
-    fn phases(&self) -> impl Iterator<Item = (&Block, &Phase)> {
+    pub(super) fn phases(&self) -> impl Iterator<Item = (&Block, &Phase)> {
         self.round.iter().flat_map(|block| block.phases.iter().map(move |phase| (block, phase)))
+    }
+
+    pub(super) fn phases_mut(&mut self) -> impl Iterator<Item = &mut Phase> {
+        self.round.iter_mut().flat_map(|block| &mut block.phases)
     }
 
     /// The same actor, with the edges in `kept` alone and under their new names.
     fn on(&self, kept: &BTreeMap<EdgeId, EdgeId>) -> Actor {
         let mut actor = self.clone();
-        for phase in actor.round.iter_mut().flat_map(|block| &mut block.phases) {
+        for phase in actor.phases_mut() {
             let take = |take: &Take| kept.get(&take.edge).map(|&edge| Take { edge, ..*take });
             let give = |give: &Give| kept.get(&give.edge).map(|&edge| Give { edge, ..*give });
             phase.takes = phase.takes.iter().filter_map(take).collect();

@@ -1,7 +1,10 @@
 //! Evaluation of a token model, sample by sample.
 
-use super::queue::{Line, Queue, Tokens};
-use super::{ActorId, EdgeId, Give, Phase, TokenModel};
+use super::flow::Flow;
+use super::pair::Pair;
+use super::queue::Queue;
+use super::{ActorId, EdgeId, Phase, TokenModel};
+use std::rc::Rc;
 
 /// Nothing can fire although the sample is not finished.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,15 +29,17 @@ pub struct Waiting {
     pub have: u64,
 }
 
-#[derive(Clone, Debug)]
-struct ActorState {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ActorState {
     block: usize,
     pass: u64,
     phase: usize,
-    fired: u64,
-    round: u64,
+    pub(super) fired: u64,
+    pub(super) round: u64,
     /// First edge at which the actor may fire again.
-    ready: u64,
+    pub(super) ready: u64,
+    /// Edge at which it fired last.
+    pub(super) last: u64,
 }
 
 /// Clock edges of one sample at one actor.
@@ -46,68 +51,72 @@ pub struct Span {
     pub last: u64,
 }
 
-/// Edges that a phase may wait on for its firings to be found several at a time.
-const LINES: usize = 6;
-
-/// Evenly spaced firings of a phase.
-#[derive(Clone, Copy, Debug)]
-struct Firings {
-    first: u64,
-    stride: u64,
-    count: u64,
-}
+/// Firings after which an actor lets others go on: what they wait for stays little.
+pub(super) const TURN: u64 = 4096;
+/// Steps that some firings cost beside a step each.
+pub(super) const VISIT: u64 = 4;
 
 /// A token model under evaluation. Edges are counted from 1, the first after reset.
 pub struct Run<'m> {
     model: &'m TokenModel,
-    queues: Vec<Queue>,
-    actors: Vec<ActorState>,
+    pub(super) queues: Vec<Queue>,
+    pub(super) actors: Vec<ActorState>,
     /// `[actor][sample]`.
-    spans: Vec<Vec<Span>>,
+    pub(super) spans: Vec<Vec<Span>>,
     /// `[actor]`: every firing, where asked for.
     firings: Vec<Option<Vec<u64>>>,
-    samples: u64,
+    pub(super) samples: u64,
     /// Least distance of samples at the source: so many cycles for so many samples.
     pace: (u64, u64),
     /// `[edge]`: what was taken and given when, where asked for.
     flows: Vec<Option<Flow>>,
-    /// `[edge]`: the actors that take from it.
-    takers: Vec<Vec<usize>>,
+    /// Whether anything was asked for.
+    observed: bool,
+    /// `[edge]`: the actor that takes from it.
+    pub(super) takers: Vec<Option<usize>>,
     /// Actors that may be able to fire: a bit each.
-    waiting: Vec<u64>,
+    pub(super) waiting: Vec<u64>,
     /// Steps of the evaluation so far.
-    effort: u64,
-}
-
-/// Tokens taken from and given to an edge: `(clock edge, count)` each.
-#[derive(Clone, Debug, Default)]
-struct Flow {
-    taken: Vec<(u64, u64)>,
-    given: Vec<(u64, u64)>,
+    pub(super) effort: u64,
+    /// Clock edges of the firings at hand.
+    pub(super) times: Vec<u64>,
+    /// `[front]`: actors evaluated together with the next one, unless something was asked for.
+    pairs: Rc<[Option<Pair>]>,
+    /// As `times`, for the second of a pair.
+    pub(super) more_times: Vec<u64>,
+    /// Firings of a pair in turn.
+    pub(super) turns: Vec<(u64, u64)>,
 }
 
 impl TokenModel {
     /// Starts an evaluation: source always valid, sinks always ready.
+    ///
+    /// # Panics
+    /// If two actors take from one edge, which would be a bug of a block: nothing says who comes first.
     pub fn start(&self) -> Run<'_> {
         self.start_paced((0, 1))
     }
 
     /// Starts an evaluation in which the source offers sample n no earlier than
     /// floor(n * cycles / samples) cycles after the first, for `pace` = (cycles, samples).
+    ///
+    /// # Panics
+    /// As there.
     pub fn start_paced(&self, pace: (u64, u64)) -> Run<'_> {
-        let queue = |edge: &super::Edge| {
-            let mut queue = Queue::default();
-            if edge.initial > 0 {
-                queue.push(Tokens::at(1, edge.initial));
-            }
-            queue
-        };
-        let mut takers = vec![Vec::new(); self.edges.len()];
+        let mut takers = vec![None; self.edges.len()];
+        // The bits of all numbers of tokens that move at once.
+        let mut counts = vec![0; self.edges.len()];
         for (index, actor) in self.actors.iter().enumerate() {
-            for take in actor.round.iter().flat_map(|block| &block.phases).flat_map(|phase| &phase.takes) {
-                let takers: &mut Vec<usize> = &mut takers[take.edge.0];
-                if takers.last() != Some(&index) {
-                    takers.push(index);
+            for (_, phase) in actor.phases() {
+                for take in &phase.takes {
+                    let edge = take.edge.0;
+                    let taker = takers[edge].replace(index);
+                    let alone = taker.is_none_or(|taker| taker == index);
+                    assert!(alone, "edge `{}` has two takers", self.edges[edge].name);
+                    counts[edge] |= take.need | take.consume;
+                }
+                for give in &phase.gives {
+                    counts[give.edge.0] |= if give.stride > 0 { 1 } else { give.count };
                 }
             }
         }
@@ -115,14 +124,22 @@ impl TokenModel {
             takers,
             waiting: vec![0; self.actors.len().div_ceil(64)],
             effort: 0,
+            times: vec![0; TURN as usize],
+            pairs: (0..self.actors.len()).map(|front| Pair::of(self, front)).collect(),
+            more_times: vec![0; TURN as usize],
+            turns: Vec::new(),
             model: self,
-            queues: self.edges.iter().map(queue).collect(),
-            actors: vec![ActorState { block: 0, pass: 0, phase: 0, fired: 0, round: 0, ready: 1 }; self.actors.len()],
+            queues: self.edges.iter().zip(counts).map(|(edge, counts)| Queue::new(edge.initial, counts)).collect(),
+            actors: vec![
+                ActorState { block: 0, pass: 0, phase: 0, fired: 0, round: 0, ready: 1, last: 0 };
+                self.actors.len()
+            ],
             spans: vec![Vec::new(); self.actors.len()],
             firings: vec![None; self.actors.len()],
             samples: 0,
             pace,
             flows: vec![None; self.edges.len()],
+            observed: false,
         }
     }
 }
@@ -131,32 +148,19 @@ impl Run<'_> {
     /// Keeps every firing of `actor` from now on.
     pub fn record(&mut self, actor: ActorId) {
         self.firings[actor.0] = Some(Vec::new());
+        self.observed = true;
     }
 
     /// Keeps what is taken from and given to `edge` from now on.
     pub fn watch(&mut self, edge: EdgeId) {
         self.flows[edge.0] = Some(Flow::default());
+        self.observed = true;
     }
 
     /// The most tokens of a watched edge that were in use at once: with so many from the start,
     /// every firing so far would have been at the same clock edge.
     pub fn most_in_use(&self, edge: EdgeId) -> u64 {
-        let Some(flow) = &self.flows[edge.0] else { return 0 };
-        let mut given = flow.given.clone();
-        given.sort_unstable();
-        let mut taken = flow.taken.clone();
-        taken.sort_unstable();
-        let (mut back, mut next, mut out, mut most) = (0u64, 0, 0u64, 0);
-        for (time, count) in taken {
-            while let Some(&(usable, returned)) = given.get(next).filter(|&&(usable, _)| usable <= time) {
-                let _ = usable;
-                back += returned;
-                next += 1;
-            }
-            out += count;
-            most = most.max(out - back);
-        }
-        most
+        self.flows[edge.0].clone().map_or(0, |mut flow| flow.most_in_use(u64::MAX))
     }
 
     /// Steps that the evaluation has taken: a measure of its time that does not depend on the machine.
@@ -183,15 +187,25 @@ impl Run<'_> {
         for actor in 0..self.actors.len() {
             self.waiting[actor / 64] |= 1 << (actor % 64);
         }
-        // Round after round in data order, so that each actor finds many tokens at once.
+        // Round after round in data order, so that each actor finds many tokens at once; two neighbours
+        // with little room between them first do all that they can.
+        let pairs = Rc::clone(&self.pairs);
         let mut from = 0;
         while let Some(actor) = self.next_waiting(from).or_else(|| self.next_waiting(0)) {
             self.waiting[actor / 64] &= !(1 << (actor % 64));
-            self.advance(actor);
-            from = actor + 1;
+            self.turn(actor, &pairs);
+            from = if actor > 0 && self.is_waiting(actor - 1) { actor - 1 } else { actor + 1 };
         }
         if self.spans.iter().all(|spans| spans.len() as u64 == self.samples && !spans.is_empty()) && self.at_boundary()
         {
+            for (spans, actor) in self.spans.iter_mut().zip(&self.actors) {
+                spans.last_mut().into_iter().for_each(|span| span.last = actor.last);
+            }
+            let origin = self.origin();
+            self.queues.iter_mut().for_each(|queue| queue.settle(origin));
+            self.flows.iter_mut().flatten().for_each(|flow| {
+                flow.most_in_use(origin);
+            });
             return Ok(());
         }
         Err(self.deadlock())
@@ -213,40 +227,73 @@ impl Run<'_> {
         words.into_iter().find(|&(_, bits)| bits != 0).map(|(n, bits)| (word + n) * 64 + bits.trailing_zeros() as usize)
     }
 
-    /// Fires `actor` as often as it can within the samples released.
+    /// Lets `actor` fire, and the other of a pair with it.
+    fn turn(&mut self, actor: usize, pairs: &[Option<Pair>]) {
+        if !self.observed {
+            for front in [actor, actor.wrapping_sub(1)] {
+                if let Some(pair) = pairs.get(front).and_then(Option::as_ref) {
+                    self.advance_pair(front, pair);
+                    self.waiting[(front + 1) / 64] &= !(1 << ((front + 1) % 64));
+                    self.waiting[front / 64] &= !(1 << (front % 64));
+                    return;
+                }
+            }
+        }
+        self.advance(actor);
+    }
+
+    /// Fires `actor` as often as it can within the samples released, or for a turn.
     fn advance(&mut self, actor: usize) {
         let program = &self.model.actors[actor];
         let last_round = self.samples * program.rounds_per_sample;
-        while self.actors[actor].round < last_round {
-            let state = &self.actors[actor];
+        let mut state = self.actors[actor];
+        let mut turn = TURN;
+        while state.round < last_round {
             let block = &program.round[state.block];
             let phase = &block.phases[state.phase];
-            if phase.takes.iter().any(|take| self.queues[take.edge.0].held() < take.need) {
+            let mut count = (phase.repeat - state.fired).min(TURN);
+            for take in &phase.takes {
+                count = self.queues[take.edge.0].takings(take, count);
+            }
+            if count == 0 {
                 break;
             }
-            let begins = state.round.is_multiple_of(program.rounds_per_sample)
-                && (state.block, state.pass, state.phase, state.fired) == (0, 0, 0, 0);
-            let ready = match actor == 0 && begins {
-                true => state.ready.max(due(self.samples - 1, self.pace)),
-                false => state.ready,
-            };
-            let firings = self.firings_ahead(phase, phase.repeat - state.fired, ready);
-            self.fire(phase, &firings);
-            self.effort += 1;
-            let last = firings.first + firings.stride * (firings.count - 1);
-            let spans = &mut self.spans[actor];
+            if turn == 0 {
+                self.waiting[actor / 64] |= 1 << (actor % 64);
+                break;
+            }
+            turn = turn.saturating_sub(count);
+            let begins = (state.block, state.pass, state.phase, state.fired) == (0, 0, 0, 0)
+                && state.round.is_multiple_of(program.rounds_per_sample);
+            if actor == 0 && begins {
+                state.ready = state.ready.max(due(state.round / program.rounds_per_sample, self.pace));
+            }
+            let times = &mut self.times[..count as usize];
+            if phase.takes.is_empty() {
+                times.fill(0);
+            }
+            for (index, take) in phase.takes.iter().enumerate() {
+                self.queues[take.edge.0].take(take, times, index == 0);
+            }
+            for time in times.iter_mut() {
+                state.last = state.ready.max(*time);
+                *time = state.last;
+                state.ready = state.last + phase.cycles;
+            }
+            for give in &phase.gives {
+                self.queues[give.edge.0].give(give, times);
+                if let Some(taker) = self.takers[give.edge.0] {
+                    self.waiting[taker / 64] |= 1 << (taker % 64);
+                }
+            }
             if begins {
-                spans.push(Span { first: firings.first, last });
+                self.spans[actor].push(Span { first: times[0], last: times[0] });
             }
-            if let Some(span) = spans.last_mut() {
-                span.last = last;
+            if self.observed {
+                self.observe(actor, phase, count as usize);
             }
-            if let Some(recorded) = &mut self.firings[actor] {
-                recorded.extend((0..firings.count).map(|n| firings.first + firings.stride * n));
-            }
-            let state = &mut self.actors[actor];
-            state.ready = last + phase.cycles;
-            state.fired += firings.count;
+            self.effort += VISIT + count;
+            state.fired += count;
             if state.fired == phase.repeat {
                 state.fired = 0;
                 state.phase += 1;
@@ -264,74 +311,28 @@ impl Run<'_> {
                 }
             }
         }
+        self.actors[actor] = state;
     }
 
-    /// The next firings of a phase that are evenly spaced, of which there are at most `most`: firing n
-    /// waits for its tokens and for `phase.cycles` after firing n - 1. While each edge's next tokens lie
-    /// in one run, each wait is a line in n; the firings follow the line that is above the others at
-    /// the start, as far as no steeper one crosses it.
-    fn firings_ahead(&self, phase: &Phase, most: u64, ready: u64) -> Firings {
-        let single = || {
-            let available = phase.takes.iter().map(|take| self.queues[take.edge.0].available(take.need));
-            Firings { first: available.fold(ready, u64::max), stride: phase.cycles, count: 1 }
-        };
-        if most == 1 {
-            return single();
-        }
-        let mut lines = [Line { first: 0, stride: 0, count: u64::MAX }; LINES];
-        if phase.takes.len() > LINES {
-            return single();
-        }
-        let (mut first, mut stride, mut count) = (ready, phase.cycles, most);
-        for (take, slot) in phase.takes.iter().zip(&mut lines) {
-            let line = (take.need == take.consume).then(|| self.queues[take.edge.0].line(take.consume)).flatten();
-            let Some(line) = line else { return single() };
-            *slot = line;
-            count = count.min(line.count);
-            if line.first > first {
-                (first, stride) = (line.first, line.stride.max(phase.cycles));
-            } else if line.first == first {
-                stride = stride.max(line.stride);
-            }
-        }
-        for line in lines.iter().filter(|line| line.stride > stride) {
-            count = count.min((first - line.first) / (line.stride - stride) + 1);
-        }
-        Firings { first, stride, count }
+    fn is_waiting(&self, actor: usize) -> bool {
+        self.waiting[actor / 64] >> (actor % 64) & 1 == 1
     }
 
-    /// Takes and gives what firings of a phase do.
-    fn fire(&mut self, phase: &Phase, firings: &Firings) {
-        for take in phase.takes.iter().filter(|take| take.consume > 0) {
-            self.queues[take.edge.0].consume(take.consume * firings.count);
+    /// Keeps what was asked for of the `count` firings at hand.
+    fn observe(&mut self, actor: usize, phase: &Phase, count: usize) {
+        let times = &self.times[..count];
+        if let Some(recorded) = &mut self.firings[actor] {
+            recorded.extend(times);
+        }
+        for take in &phase.takes {
             if let Some(flow) = &mut self.flows[take.edge.0] {
-                flow.taken.extend((0..firings.count).map(|n| (firings.first + firings.stride * n, take.consume)));
+                flow.take(take, times);
             }
         }
-        for give in phase.gives.iter().filter(|give| give.count > 0) {
+        for give in &phase.gives {
             if let Some(flow) = &mut self.flows[give.edge.0] {
-                let last = give.delay + give.stride * (give.count - 1);
-                let usable = (0..firings.count).map(|n| (firings.first + firings.stride * n + last, give.count));
-                flow.given.extend(usable);
+                flow.give(give, times);
             }
-            self.give(give, firings);
-            for index in 0..self.takers[give.edge.0].len() {
-                let taker = self.takers[give.edge.0][index];
-                self.waiting[taker / 64] |= 1 << (taker % 64);
-            }
-        }
-    }
-
-    fn give(&mut self, give: &Give, firings: &Firings) {
-        let queue = &mut self.queues[give.edge.0];
-        let first = firings.first + give.delay;
-        if give.stride == 0 || give.count == 1 {
-            queue.push(Tokens { first, stride: firings.stride, steps: firings.count, group: give.count, used: 0 });
-            return;
-        }
-        for n in 0..firings.count {
-            let first = first + firings.stride * n;
-            queue.push(Tokens { first, stride: give.stride, steps: give.count, group: 1, used: 0 });
         }
     }
 
@@ -363,10 +364,15 @@ impl Run<'_> {
         self.actors.iter().map(move |actor| actor.ready as i64 - due)
     }
 
+    /// The first edge at which any actor may fire again.
+    fn origin(&self) -> u64 {
+        self.actors.iter().map(|actor| actor.ready).min().unwrap_or(0)
+    }
+
     /// The future-determining state after a sample, relative to the first edge at which any actor may
     /// fire again: whatever became usable before that edge is equivalent.
     pub(super) fn state(&self) -> (u64, Vec<u64>) {
-        let origin = self.actors.iter().map(|actor| actor.ready).min().unwrap_or(0);
+        let origin = self.origin();
         let relative = |time: u64| time.saturating_sub(origin);
         let mut state: Vec<u64> = self.actors.iter().map(|actor| relative(actor.ready)).collect();
         state.push(relative(due(self.samples, self.pace)));

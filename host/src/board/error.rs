@@ -32,6 +32,14 @@ pub enum BoardError {
         /// Of the board.
         board: DesignHash,
     },
+    /// Boards that shall share the work hold different designs.
+    #[error("the boards hold different designs: {first}, and {other}; program them with the same bitstream")]
+    Mixed {
+        /// Of the first board.
+        first: DesignHash,
+        /// Of the first that differs.
+        other: DesignHash,
+    },
     /// The bundle's manifest does not describe an accelerator.
     #[error("{reason}")]
     Bundle {
@@ -93,6 +101,18 @@ pub enum Fault {
         bits: u32,
         /// Of its header.
         sequence: u32,
+    },
+    /// The board has more beats than were sent to it, or holds some back, with all frames answered.
+    #[error(
+        "all frames are answered, and the board has taken {found} beats where {wanted} were sent (STATUS {state:#x})"
+    )]
+    Surplus {
+        /// The shell's counter of input beats.
+        found: u64,
+        /// What it should read.
+        wanted: u64,
+        /// The register STATUS.
+        state: u32,
     },
     /// Nothing moved.
     #[error("no beat moved for {0:?} with frames on the board")]

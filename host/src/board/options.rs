@@ -12,7 +12,7 @@ pub struct BoardOptions {
     /// How long the board may move no beat while frames are on it, before it is reset. Shorter than
     /// the kernel module's own timeout (10 s unless it was told otherwise).
     pub stall_timeout: Duration,
-    /// How often the state of a quiet board is read.
+    /// How often the state of a quiet board is read, and deadlines and cancellations are looked at.
     pub poll_interval: Duration,
     /// How long stopping all transfers may take, before a board counts as failed. Longer than the
     /// kernel module's own timeout, since a transfer that nothing can stop ends with it.
@@ -23,9 +23,10 @@ pub struct BoardOptions {
     pub retries: u32,
     /// Cycles without a beat after which the shell's watchdog halts it; 0 for never.
     pub watchdog_cycles: u32,
-    /// Whether an answer is held back until the header behind it, where one is due, was found in
-    /// place. A header has a checksum and a payload has none: bytes lost from or added to one answer
-    /// show in the next header.
+    /// Whether an answer is held back until it is confirmed. A header has a checksum and a payload has
+    /// none: beats lost or added in one frame show in the next header, and where none is due, in the
+    /// shell's count of beats and in what still waits at its streams. (Beats added to the last answer
+    /// behind the shell show nowhere.)
     pub confirm: bool,
 }
 

@@ -8,11 +8,11 @@
 use super::identity::{self, ALL_ONES};
 use super::request::Verdict;
 use super::service::Shared;
-use super::window::Phase;
+use super::window::{Phase, Start};
 use super::{BoardError, Fault, RequestError};
 use crate::transport::{Reset, TransferError};
 use std::time::{Duration, Instant};
-use systole_bundle::registers::{self, ctrl, status, MAGIC_VALUE};
+use systole_bundle::registers::{self, ctrl, status};
 
 /// Recoveries by soft reset before the function is reset.
 const SOFT_RECOVERIES: u32 = 2;
@@ -20,24 +20,18 @@ const SOFT_RECOVERIES: u32 = 2;
 const SLICE: Duration = Duration::from_millis(20);
 
 impl Shared {
-    /// A fault as it looks once the link was asked: after a failed transfer, MAGIC tells whether the board is there.
-    pub fn diagnose(&self, fault: Fault) -> Fault {
-        let Fault::Transfer(error) = &fault else { return fault };
-        match self.transport.reg_read32(registers::MAGIC.offset) {
-            Ok(MAGIC_VALUE) => fault,
-            Ok(ALL_ONES) => TransferError::Gone { what: format!("register MAGIC reads all ones after {error}") }.into(),
-            Ok(other) => TransferError::Protocol {
-                what: error.to_string(),
-                reason: format!("register MAGIC reads {other:#010x} afterwards"),
-            }
-            .into(),
-            Err(gone @ TransferError::Gone { .. }) => gone.into(),
-            Err(_) => fault,
-        }
+    /// Whether nothing answers at the registers any more.
+    fn is_gone(&self) -> bool {
+        matches!(
+            self.transport.reg_read32(registers::MAGIC.offset),
+            Ok(ALL_ONES) | Err(TransferError::Gone { .. } | TransferError::Offline { .. })
+        )
     }
 
     /// Resets the board as harshly as it takes and sends again what was on it, or gives it up.
     pub fn recover(&self, fault: Fault) {
+        // Whatever a transfer met: MAGIC tells whether the board is still there.
+        let gone = matches!(fault, Fault::Transfer(_)) && self.is_gone();
         let mut verdicts = Vec::new();
         let barren = {
             let mut window = self.lock();
@@ -52,14 +46,14 @@ impl Shared {
         };
         deliver(verdicts);
 
-        let restarted = self.stop().and_then(|()| self.restart(&fault, barren));
+        let restarted = self.stop().and_then(|()| self.restart(gone, barren));
         let mut verdicts = Vec::new();
         {
             let mut window = self.lock();
             window.fault = None;
             match restarted {
-                Ok((epoch, spare_credit)) => {
-                    (window.epoch, window.spare_credit, window.next_sequence) = (epoch, spare_credit, 0);
+                Ok(start) => {
+                    window.start(start);
                     if window.phase == Phase::Recovering {
                         window.phase = Phase::Running;
                     }
@@ -104,8 +98,7 @@ impl Shared {
         Ok(())
     }
 
-    fn restart(&self, fault: &Fault, barren: u32) -> Result<(u32, u32), BoardError> {
-        let gone = matches!(fault, Fault::Transfer(TransferError::Gone { .. }));
+    fn restart(&self, gone: bool, barren: u32) -> Result<Start, BoardError> {
         if !gone && barren <= SOFT_RECOVERIES {
             match self.reset_core(Some(Reset::Channel)) {
                 Ok(start) => return Ok(start),
@@ -123,8 +116,8 @@ impl Shared {
     }
 
     /// Resets the core, then the transport as far as asked, and readies the core for frames of a new
-    /// epoch, if it still is the design of the bundle. Gives the epoch and the credits that the board has left.
-    pub fn reset_core(&self, transport_too: Option<Reset>) -> Result<(u32, u32), BoardError> {
+    /// epoch, if it still is the design of the bundle.
+    pub fn reset_core(&self, transport_too: Option<Reset>) -> Result<Start, BoardError> {
         let transport = &*self.transport;
         let write = |register: registers::Register, value| transport.reg_write32(register.offset, value);
         identity::check(transport, &self.design)?;
@@ -140,8 +133,9 @@ impl Shared {
         write(registers::IRQ_STATUS, u32::MAX)?;
         write(registers::WATCHDOG_CYCLES, self.options.watchdog_cycles)?;
         let spare_credit = transport.reg_read32(registers::OUT_CREDIT.offset)?;
+        let beats_in = self.beats_in(0)?;
         write(registers::CTRL, self.control)?;
-        Ok((epoch, spare_credit))
+        Ok(Start { epoch, spare_credit, beats_in })
     }
 
     fn await_reset(&self) -> Result<(), BoardError> {
@@ -166,7 +160,7 @@ impl Shared {
 
     fn expire(&self, now: Instant) {
         let mut verdicts = Vec::new();
-        self.lock().expire(now, &mut verdicts);
+        self.lock().expire(now, self.options.poll_interval, &mut verdicts);
         deliver(verdicts);
     }
 }

@@ -77,11 +77,6 @@ impl Job {
         self.reply.is_none()
     }
 
-    /// Until when it may take; none where that lies beyond what clocks count.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.begun.checked_add(self.timeout).filter(|_| !self.is_over())
-    }
-
     /// Ends it, unless it is over.
     pub fn end(&mut self, result: Result<Vec<u8>, RequestError>) -> Option<Verdict> {
         self.reply.take().map(|reply| Verdict { reply, result })
@@ -92,9 +87,9 @@ impl Job {
         if self.cancel.is_cancelled() {
             return self.end(Err(RequestError::Cancelled));
         }
-        match self.deadline() {
-            Some(deadline) if now >= deadline => self.end(Err(RequestError::Deadline(self.timeout))),
-            _ => None,
+        match now.saturating_duration_since(self.begun) >= self.timeout {
+            true => self.end(Err(RequestError::Deadline(self.timeout))),
+            false => None,
         }
     }
 }

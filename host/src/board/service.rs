@@ -80,11 +80,8 @@ impl Shared {
             changed: Condvar::new(),
             latching: Mutex::new(()),
         };
-        let (epoch, spare_credit) = shared.reset_core(None)?;
-        {
-            let mut window = shared.lock();
-            (window.epoch, window.spare_credit) = (epoch, spare_credit);
-        }
+        let start = shared.reset_core(None)?;
+        shared.lock().start(start);
         Ok(shared)
     }
 
@@ -107,9 +104,16 @@ impl Shared {
         self.lock().statistics.clone()
     }
 
+    /// Reads the shell's counters.
     pub fn counters(&self) -> Result<Counters, TransferError> {
         let _latching = self.latching.lock().unwrap_or_else(PoisonError::into_inner);
         Counters::read(&*self.transport, self.control)
+    }
+
+    /// Reads the shell's counter of input beats, leaving CTRL at `control`.
+    pub fn beats_in(&self, control: u32) -> Result<u64, TransferError> {
+        let _latching = self.latching.lock().unwrap_or_else(PoisonError::into_inner);
+        Counters::read_beats_in(&*self.transport, control)
     }
 
     pub fn submit(&self, request: Request) {
@@ -197,6 +201,7 @@ impl Shared {
         let mut buffer = self.buffer(&mut window.to_board, length)?;
         fill(buffer.bytes_mut(), &header, &payload, self.geometry.in_bytes as usize, self.wire_in);
         self.start(window, TO_BOARD, buffer)?;
+        window.beats_in += length as u64 / u64::from(self.geometry.beat_bytes);
         window.statistics.bytes_sent += length as u64;
         Ok(())
     }
@@ -252,8 +257,19 @@ impl Shared {
         }
     }
 
-    /// The board's thread: until the board is closed.
-    pub fn serve(&self) {
+    /// The board's thread: until the board is closed. Whatever ends it, no request is left without its end.
+    pub fn serve_to_the_end(&self) {
+        struct Farewell<'a>(&'a Shared);
+        impl Drop for Farewell<'_> {
+            fn drop(&mut self) {
+                self.0.close();
+            }
+        }
+        let _farewell = Farewell(self);
+        self.serve();
+    }
+
+    fn serve(&self) {
         let mut done = Vec::new();
         let mut watch = Watch::new();
         loop {
@@ -270,7 +286,7 @@ impl Shared {
             if self.turn(&mut done, &mut watch) {
                 let fault = self.lock().fault.take();
                 if let Some(fault) = fault {
-                    self.recover(self.diagnose(fault));
+                    self.recover(fault);
                 }
                 watch = Watch::new();
             }
@@ -280,15 +296,13 @@ impl Shared {
 
     /// One round: completions, deadlines, a look at a quiet board, further frames. Whether the stream is broken.
     fn turn(&self, done: &mut Vec<Completion>, watch: &mut Watch) -> bool {
-        let now = Instant::now();
-        let soonest = self.lock().deadline();
-        let until = now + self.options.poll_interval;
-        let completed = self.transport.complete(done, soonest.map_or(until, |soonest| soonest.clamp(now, until)));
+        let interval = self.options.poll_interval;
+        let completed = self.transport.complete(done, Instant::now() + interval);
         let quiet = matches!(completed, Ok(0));
         let trouble = if quiet { self.look(watch).err() } else { None };
 
         let mut verdicts = Vec::new();
-        let broken = {
+        let unconfirmed = {
             let mut window = self.lock();
             for completion in done.drain(..) {
                 *watch = Watch::new();
@@ -300,12 +314,40 @@ impl Shared {
             if let Some(fault) = trouble {
                 window.break_off(fault);
             }
-            window.expire(Instant::now(), &mut verdicts);
+            window.expire(Instant::now(), interval, &mut verdicts);
             self.send(&mut window);
+            window.is_unconfirmed()
+        };
+        let audit = if unconfirmed { Some(self.audit()) } else { None };
+        let broken = {
+            let mut window = self.lock();
+            match audit {
+                Some(Err(fault)) => window.break_off(fault),
+                // Where frames were sent meanwhile, the next header confirms.
+                Some(Ok(())) if window.is_unconfirmed() => window.confirm(&mut verdicts),
+                _ => (),
+            }
             window.fault.is_some()
         };
         verdicts.into_iter().for_each(Verdict::deliver);
         broken
+    }
+
+    /// Whether the board has taken exactly the beats that were sent, and holds none back, when all
+    /// frames are answered.
+    fn audit(&self) -> Result<(), Fault> {
+        let wanted = self.lock().beats_in;
+        let found = self.beats_in(self.control)?;
+        let state = self.transport.reg_read32(registers::STATUS.offset)?;
+        let window = self.lock();
+        if !window.is_unconfirmed() {
+            return Ok(());
+        }
+        let waiting = status::IN_STALL.is_set(state) || status::OUT_STALL.is_set(state);
+        match found > wanted || waiting || state == identity::ALL_ONES {
+            true => Err(Fault::Surplus { found, wanted, state }),
+            false => Ok(()),
+        }
     }
 
     /// Takes one completed transfer.

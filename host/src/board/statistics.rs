@@ -126,11 +126,8 @@ pub struct Counters {
 impl Counters {
     /// Latches the counters, leaving the other bits of CTRL at `control`, and reads them.
     pub(super) fn read(transport: &dyn Transport, control: u32) -> Result<Counters, TransferError> {
-        transport.reg_write32(registers::CTRL.offset, control | ctrl::LATCH_COUNTERS.mask())?;
-        let read = |counter: Register| -> Result<u64, TransferError> {
-            let low = transport.reg_read32(counter.word(0))?;
-            Ok(u64::from(transport.reg_read32(counter.word(1))?) << 32 | u64::from(low))
-        };
+        latch(transport, control)?;
+        let read = |counter| latched(transport, counter);
         Ok(Counters {
             cycles: read(registers::CYCLES)?,
             frames: read(registers::FRAMES)?,
@@ -141,6 +138,21 @@ impl Counters {
             dropped: read(registers::DROPPED)?,
         })
     }
+
+    /// As [`Counters::read`], the beats taken from the host alone.
+    pub(super) fn read_beats_in(transport: &dyn Transport, control: u32) -> Result<u64, TransferError> {
+        latch(transport, control)?;
+        latched(transport, registers::BEATS_IN)
+    }
+}
+
+fn latch(transport: &dyn Transport, control: u32) -> Result<(), TransferError> {
+    transport.reg_write32(registers::CTRL.offset, control | ctrl::LATCH_COUNTERS.mask())
+}
+
+fn latched(transport: &dyn Transport, counter: Register) -> Result<u64, TransferError> {
+    let low = transport.reg_read32(counter.word(0))?;
+    Ok(u64::from(transport.reg_read32(counter.word(1))?) << 32 | u64::from(low))
 }
 
 #[cfg(test)]

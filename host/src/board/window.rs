@@ -4,7 +4,7 @@ use super::request::{Job, Verdict};
 use super::{Fault, Geometry, RequestError, Statistics};
 use crate::transport::{DmaBuffer, TransferError};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use systole_bundle::frame::{Expected, FrameHeader, HEADER_BYTES};
 
 /// What a board is doing.
@@ -27,7 +27,7 @@ pub struct Window {
     pub pending: VecDeque<Job>,
     /// On the board, in order of their sequence.
     pub in_flight: VecDeque<Job>,
-    /// Answered, but the header behind the answer is not there yet.
+    /// Answered, but neither the header behind the answer nor the shell has confirmed it yet.
     pub held: Option<(Job, Vec<u8>)>,
     /// Number of the reset since which sequences count.
     pub epoch: u32,
@@ -45,9 +45,23 @@ pub struct Window {
     pub from_board: Vec<DmaBuffer>,
     /// Credits that the board has and no posted buffer backs.
     pub spare_credit: u32,
+    /// What the shell's counter of input beats must read once all frames of this epoch are taken.
+    pub beats_in: u64,
     pub statistics: Statistics,
+    /// When deadlines were looked at last.
+    expired: Option<Instant>,
     /// When the first request came.
     pub begun: Option<Instant>,
+}
+
+/// What a board's state is when an epoch begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    pub epoch: u32,
+    /// Credits that are left.
+    pub spare_credit: u32,
+    /// The shell's counter of input beats.
+    pub beats_in: u64,
 }
 
 /// What an answer was.
@@ -74,20 +88,25 @@ impl Window {
             to_board: Vec::new(),
             from_board: Vec::new(),
             spare_credit: 0,
+            beats_in: 0,
             statistics: Statistics::default(),
+            expired: None,
             begun: None,
         }
     }
 
-    /// Requests whose caller still waits.
+    /// Requests on the board or in front of it.
     pub fn outstanding(&self) -> usize {
-        let held = self.held.iter().map(|(job, _)| job);
-        self.pending.iter().chain(&self.in_flight).chain(held).filter(|job| !job.is_over()).count()
+        self.pending.len() + self.in_flight.len() + usize::from(self.held.is_some())
     }
 
     /// Whether the board's thread has nothing to do.
     pub fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_empty() && self.transfers == 0 && self.fault.is_none()
+        self.pending.is_empty()
+            && self.in_flight.is_empty()
+            && self.held.is_none()
+            && self.transfers == 0
+            && self.fault.is_none()
     }
 
     /// Takes down why the stream is broken; the first reason counts.
@@ -95,20 +114,19 @@ impl Window {
         self.fault.get_or_insert(fault);
     }
 
-    /// Ends every request that was taken back or whose time is up.
-    pub fn expire(&mut self, now: Instant, verdicts: &mut Vec<Verdict>) {
+    /// Ends every request that was taken back or whose time is up, unless that was done less than
+    /// `interval` ago.
+    pub fn expire(&mut self, now: Instant, interval: Duration, verdicts: &mut Vec<Verdict>) {
+        if self.expired.is_some_and(|last| now.saturating_duration_since(last) < interval) {
+            return;
+        }
+        self.expired = Some(now);
         let before = verdicts.len();
         let held = self.held.iter_mut().map(|(job, _)| job);
         let jobs = self.pending.iter_mut().chain(&mut self.in_flight).chain(held);
         verdicts.extend(jobs.filter_map(|job| job.expire(now)));
         self.pending.retain(|job| !job.is_over());
         self.statistics.failed += (verdicts.len() - before) as u64;
-    }
-
-    /// The earliest deadline of a request whose caller waits.
-    pub fn deadline(&self) -> Option<Instant> {
-        let held = self.held.iter().map(|(job, _)| job);
-        self.pending.iter().chain(&self.in_flight).chain(held).filter_map(Job::deadline).min()
     }
 
     /// Ends every request with `error`.
@@ -182,16 +200,30 @@ impl Window {
         let beats = unpadded(&bytes[HEADER_BYTES..], geometry.out_bytes as usize, wire_bytes)?;
         self.barren = 0;
         self.statistics.bytes_received += length;
+        self.confirm(verdicts);
+        self.held = self.in_flight.pop_front().map(|job| (job, beats));
+        if !confirm {
+            self.confirm(verdicts);
+        }
+        Ok(Answer::Taken)
+    }
+
+    /// Whether an answer is held and no header will come that could confirm it.
+    pub fn is_unconfirmed(&self) -> bool {
+        self.held.is_some() && self.in_flight.is_empty() && self.pending.is_empty() && self.fault.is_none()
+    }
+
+    /// Hands out the answer that was held.
+    pub fn confirm(&mut self, verdicts: &mut Vec<Verdict>) {
         if let Some((job, beats)) = self.held.take() {
             self.finish(job, beats, verdicts);
         }
-        if let Some(job) = self.in_flight.pop_front() {
-            match confirm && !self.in_flight.is_empty() {
-                true => self.held = Some((job, beats)),
-                false => self.finish(job, beats, verdicts),
-            }
-        }
-        Ok(Answer::Taken)
+    }
+
+    /// A new epoch begins.
+    pub fn start(&mut self, start: Start) {
+        (self.epoch, self.spare_credit, self.beats_in) = (start.epoch, start.spare_credit, start.beats_in);
+        self.next_sequence = 0;
     }
 
     fn finish(&mut self, mut job: Job, beats: Vec<u8>, verdicts: &mut Vec<Verdict>) {

@@ -1,7 +1,7 @@
 use super::*;
 use manifest::manifest;
 use ndarray::arr2;
-use systole_arith::{BorderOp, IntType};
+use systole_bundle::arith::{BorderOp, IntType};
 
 #[path = "../../tests/support/manifest.rs"]
 mod manifest;

@@ -81,3 +81,28 @@ impl TransferError {
         }
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_mean_what_the_xdma_driver_means_by_them() {
+        type Expected = fn(&TransferError) -> bool;
+        let cases: [(i32, Expected); 8] = [
+            (libc::EIO, |error| matches!(error, TransferError::Io { .. })),
+            (libc::ETIMEDOUT, |error| matches!(error, TransferError::Timeout { .. })),
+            (libc::EBUSY, |error| matches!(error, TransferError::Offline { .. })),
+            (libc::ENODEV, |error| matches!(error, TransferError::Gone { .. })),
+            (libc::ENOENT, |error| matches!(error, TransferError::Gone { .. })),
+            (libc::EINVAL, |error| matches!(error, TransferError::Protocol { .. })),
+            (libc::EPROTO, |error| matches!(error, TransferError::Protocol { .. })),
+            (libc::EACCES, |error| matches!(error, TransferError::Io { .. })),
+        ];
+        for (number, expected) in cases {
+            let error = TransferError::from_io("/dev/xdma0_c2h_0", &io::Error::from_raw_os_error(number));
+            assert!(expected(&error), "{number}: {error:?}");
+            assert!(error.to_string().starts_with("/dev/xdma0_c2h_0: "), "{error}");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! A transport to a model of the shell in the same process, with faults at chosen places.
 
-use crate::shell::{Shell, BEAT};
+use super::shell::{Shell, BEAT};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -84,6 +84,7 @@ struct State {
     done: VecDeque<Completion>,
     resets: Vec<Reset>,
     dead: bool,
+    paused: bool,
 }
 
 /// The transport. Everything happens inside its calls; it has no thread.
@@ -104,6 +105,7 @@ impl Loopback {
             done: VecDeque::new(),
             resets: vec![],
             dead: false,
+            paused: false,
         };
         Arc::new(Loopback { state: Mutex::new(state), changed: Condvar::new(), account: BufferAccount::default() })
     }
@@ -132,6 +134,12 @@ impl Loopback {
         let mut state = self.lock();
         state.die();
         state.progress();
+        self.changed.notify_all();
+    }
+
+    /// Nothing moves from now on, or moves again.
+    pub fn pause(&self, paused: bool) {
+        self.lock().paused = paused;
         self.changed.notify_all();
     }
 
@@ -170,7 +178,7 @@ impl State {
     /// Finishes the oldest transfer of a direction, if it can be.
     fn step(&mut self, direction: Direction) -> bool {
         let index = side(direction);
-        if self.queues[index].is_empty() {
+        if self.queues[index].is_empty() || self.paused {
             return false;
         }
         if self.dead {
@@ -267,6 +275,16 @@ fn short(moved: usize, wanted: usize) -> TransferError {
 
 /// What a fault leaves of a transfer's bytes; how many of them moved.
 fn distort(bytes: &mut Vec<u8>, fault: Option<Kind>) -> usize {
+    // Frames shorter than the place is deep are struck at their last beat.
+    let last = bytes.len() / BEAT - 1;
+    let fault = fault.map(|kind| match kind {
+        Kind::Lost(beat) => Kind::Lost(beat.min(last)),
+        Kind::Extra(beat) => Kind::Extra(beat.min(last)),
+        Kind::Duplicated(beat) => Kind::Duplicated(beat.min(last)),
+        Kind::Stall(beat) => Kind::Stall(beat.min(last)),
+        Kind::Short(beat) => Kind::Short(beat.min(last)),
+        other => other,
+    });
     match fault {
         Some(Kind::Lost(beat)) => drop(bytes.drain(beat * BEAT..(beat + 1) * BEAT)),
         Some(Kind::Extra(beat)) => drop(bytes.splice(beat * BEAT..beat * BEAT, [0xff; BEAT])),

@@ -1,6 +1,6 @@
 //! A small accelerator's manifest: `[1, 5]` int8 elements, of which -100 to 100 occur, to `[3, 1]` uint4 elements.
 
-use systole_arith::{IntType, Range};
+use systole_bundle::arith::{IntType, Range};
 use systole_bundle::manifest::{Border, Device, Predicted, Tensor, Totals, FORMAT};
 use systole_bundle::{Manifest, Stream, StreamKind};
 

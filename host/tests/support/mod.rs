@@ -3,6 +3,7 @@
 
 pub mod loopback;
 pub mod manifest;
+pub mod nodes;
 pub mod shell;
 
 use loopback::{Behaviour, Loopback};
@@ -16,17 +17,25 @@ use systole_host::{Board, BoardOptions};
 /// Long enough for a loaded machine; no test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Held by every test that counts threads.
+/// Held by every test of a program that counts threads.
 pub fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Threads of drivers and transports in this process.
-pub fn driver_threads() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names.filter(|name| name.starts_with("systole-")).count()
+/// Waits until this process has so many threads of drivers and transports: one that was joined can
+/// be listed a moment longer, and one that was started has its name a moment later.
+pub fn await_threads(wanted: usize) {
+    let count = || {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        names.filter(|name| name.starts_with("systole-")).count()
+    };
+    let start = std::time::Instant::now();
+    while count() != wanted {
+        assert!(start.elapsed() < PATIENCE, "{} threads, not {wanted}", count());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Options under which faults are found quickly.

@@ -39,6 +39,9 @@ pub struct Shell {
     credit: u32,
     scratch: u32,
     watchdog: u32,
+    /// What the registers of that name read.
+    pub magic: u32,
+    pub abi: u32,
     /// Every register reads all ones: the link is down.
     pub dead: bool,
     /// Makes the next soft resets never complete.
@@ -70,6 +73,8 @@ impl Shell {
             credit: 0,
             scratch: 0,
             watchdog: 0,
+            magic: registers::MAGIC_VALUE,
+            abi: registers::ABI_VALUE,
             dead: false,
             reset_stuck: false,
             counters: [0; 7],
@@ -87,8 +92,8 @@ impl Shell {
         let Some(register) = registers::at(offset) else { return 0 };
         let word = ((offset - register.offset) / 4) as usize;
         match register.name {
-            "MAGIC" => registers::MAGIC_VALUE,
-            "ABI" => registers::ABI_VALUE,
+            "MAGIC" => self.magic,
+            "ABI" => self.abi,
             "STRUCTURE_HASH" => self.design.structure[word],
             "PARAMETER_HASH" => self.design.parameter[word],
             "CAPS" => 1 | 1 << 8 | 1 << 9 | 1 << 10,
@@ -173,11 +178,12 @@ impl Shell {
 
     /// Takes bytes from the host.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.counters[2] += (bytes.len() / BEAT) as u64;
         self.inbox.extend(bytes);
         self.work();
     }
 
-    /// Bytes that a frame is known to lack.
+    /// Whether a frame has begun and lacks beats.
     pub fn waits_for_input(&self) -> bool {
         !self.halted && !self.inbox.is_empty()
     }
@@ -229,7 +235,6 @@ impl Shell {
             frame.extend([0; 5]);
         }
         self.counters[1] += 1;
-        self.counters[2] += ((HEADER_BYTES + payload.len()) / BEAT) as u64;
         self.counters[3] += (frame.len() / BEAT) as u64;
         (self.tamper)(self.answers, &mut frame);
         self.answers += 1;

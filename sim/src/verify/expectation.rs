@@ -163,14 +163,17 @@ fn integers<'a>(
     outputs: &[Vec<i64>],
 ) -> ArrayOutcome {
     let mut tally = Tally::new(name, outputs.iter().map(Vec::len).sum(), outputs.len());
-    let elements = outputs.iter().flat_map(|sample| sample.iter().enumerate());
-    for (&value, (element, &got)) in expected.zip(elements) {
+    let elements = outputs.iter().flat_map(|sample| (0..sample.len()).map(move |element| (sample, element)));
+    for (&value, (sample, element)) in expected.zip(elements) {
+        let element = reference.stream_place(element);
+        let got = sample.get(element).copied();
         let integer = reference.integer_behind(element, value);
         let text = || match integer {
             Some(integer) => format!("{value} ({integer})"),
             None => format!("{value} (no integer of the tail y = a*q + b)"),
         };
-        tally.count((integer != Some(got)).then(|| (text(), got.to_string())));
+        let differs = integer.is_none() || integer != got;
+        tally.count(differs.then(|| (text(), got.map_or_else(|| "nothing".into(), |got| got.to_string()))));
     }
     tally.outcome
 }

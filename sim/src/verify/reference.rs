@@ -43,6 +43,12 @@ pub trait Reference {
     /// How the host's output compares with an expectation.
     fn host_output(&self) -> HostOutput;
 
+    /// Where the accelerator's output has the element that stands at position `element` of the host's array, in front
+    /// of anything that mixes elements.
+    fn stream_place(&self, element: usize) -> usize {
+        element
+    }
+
     /// The integer at position `element` of the accelerator's output that the exact affine tail `y = a*q + b` maps
     /// nearest to `value`; none if there is no such tail or `(value - b) / a` is 2^-6 or more away from an integer.
     fn integer_behind(&self, element: usize, value: f32) -> Option<i64>;

@@ -28,10 +28,10 @@ def image_inputs(rng, shape, zero_point, count=SAMPLES):
 
 
 class ImageMaker:
-    """Builds pending cases with reproducible data: the seed is the case's own name."""
+    """Builds cases with reproducible data: the seed is the case's own name."""
 
     def __init__(self, generator):
-        self.index = Index(generator, "pending")
+        self.index = Index(generator)
 
     @staticmethod
     def start(name, shape, scale=0.05, zero_point=-3):

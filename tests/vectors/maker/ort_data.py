@@ -67,4 +67,4 @@ class Maker:
 
 def new_index():
     """The index of this generator."""
-    return Index("make_ort.py", "pending")
+    return Index("make_ort.py")

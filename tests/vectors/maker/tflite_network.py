@@ -186,3 +186,46 @@ class Network(Chain):
             OPS.RESIZE_NEAREST_NEIGHBOR, 3 if half_pixel_centers else 2,
             OPTIONS.ResizeNearestNeighborOptions, options, inputs, output,
         )  # fmt: skip
+
+    def reduce_max(self, keep_dims=False, axes=(1, 2)):
+        """REDUCE_MAX over `axes`, rows and columns unless told otherwise."""
+        options = schema.ReducerOptionsT()
+        options.keepDims = keep_dims
+        positive = {axis % len(self.dims()) for axis in axes}
+        shape = [1 if i in positive else d for i, d in enumerate(self.dims())]
+        if not keep_dims:
+            shape = [d for i, d in enumerate(shape) if i not in positive]
+        inputs = [self.current, self.constant(axes, None, "int32")]
+        output = self._same_scale("greatest", shape)
+        return self._operator(OPS.REDUCE_MAX, 2, OPTIONS.ReducerOptions, options, inputs, output)
+
+    def tile(self, copies):
+        """TILE: the tensor several times along each dimension."""
+        inputs = [self.current, self.constant(copies, None, "int32")]
+        output = self._same_scale("tile", [d * n for d, n in zip(self.dims(), copies, strict=True)])
+        return self._operator(OPS.TILE, 2, OPTIONS.TileOptions, schema.TileOptionsT(), inputs, output)
+
+    def broadcast_to(self, shape):
+        """BROADCAST_TO a shape."""
+        inputs = [self.current, self.constant(shape, None, "int32")]
+        output = self._same_scale("broadcast", shape)
+        options = schema.BroadcastToOptionsT()
+        return self._operator(OPS.BROADCAST_TO, 2, OPTIONS.BroadcastToOptions, options, inputs, output)
+
+    def space_to_batch(self, block, amounts):
+        """SPACE_TO_BATCH_ND: rows and columns of an image taken apart after padding by `amounts` [2, 2]."""
+        inputs = [self.current, self.constant(block, None, "int32"), self.constant(amounts, None, "int32")]
+        batch, *image, channels = self.dims()
+        image = [(d + a + b) // n for d, (a, b), n in zip(image, amounts, block, strict=True)]
+        output = self._same_scale("apart", [batch * int(np.prod(block)), *image, channels])
+        options = schema.SpaceToBatchNDOptionsT()
+        return self._operator(OPS.SPACE_TO_BATCH_ND, 2, OPTIONS.SpaceToBatchNDOptions, options, inputs, output)
+
+    def batch_to_space(self, block, crops):
+        """BATCH_TO_SPACE_ND: the inverse, less `crops` [2, 2]."""
+        inputs = [self.current, self.constant(block, None, "int32"), self.constant(crops, None, "int32")]
+        batch, *image, channels = self.dims()
+        image = [d * n - a - b for d, (a, b), n in zip(image, crops, block, strict=True)]
+        output = self._same_scale("together", [batch // int(np.prod(block)), *image, channels])
+        options = schema.BatchToSpaceNDOptionsT()
+        return self._operator(OPS.BATCH_TO_SPACE_ND, 2, OPTIONS.BatchToSpaceNDOptions, options, inputs, output)

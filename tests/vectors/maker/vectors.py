@@ -33,27 +33,18 @@ def save_arrays(path, arrays):
             archive.writestr(entry, data.getvalue(), compresslevel=9)
 
 
-SECTIONS = ("cases", "pending")
-
-
 def render(document):
     """index.json as text: one line a case, so that a changed case is one changed line."""
     head = json.dumps({"versions": document["versions"]}, indent=1)[:-2]
-    lists = []
-    for section in SECTIONS:
-        lines = ",\n".join("  " + json.dumps(case) for case in document[section])
-        lists.append(f' "{section}": [\n{lines}\n ]' if lines else f' "{section}": []')
-    return f"{head},\n" + ",\n".join(lists) + "\n}\n"
+    lines = ",\n".join("  " + json.dumps(case) for case in document["cases"])
+    return f'{head},\n "cases": [\n{lines}\n ]\n}}\n'
 
 
 class Index:
-    """The cases of one generator; `write` replaces that generator's part of index.json.
+    """The cases of one generator; `write` replaces that generator's part of index.json."""
 
-    `section` is "cases", or "pending" for operators that the front ends do not read yet.
-    """
-
-    def __init__(self, generator, section="cases"):
-        self.generator, self.section, self.cases = generator, section, []
+    def __init__(self, generator):
+        self.generator, self.cases = generator, []
 
     def add(self, family, name, suffix, model, operators, arrays, note, features=(), extra=None):
         """Write one case. `operators` in execution order, `arrays` from name to array."""
@@ -83,13 +74,9 @@ class Index:
         old = json.loads(path.read_text()) if path.exists() else {}
         versions = {name: importlib.metadata.version(name) for name in PACKAGES}
         versions["python"] = platform.python_version()
-        document = {"versions": versions}
-        for section in SECTIONS:
-            kept = [c for c in old.get(section, []) if c["generator"] != self.generator]
-            added = self.cases if section == self.section else []
-            document[section] = sorted(kept + added, key=lambda c: (c["family"], c["name"]))
-        path.write_text(render(document))
-        cases = [case for section in SECTIONS for case in document[section]]
+        kept = [case for case in old.get("cases", []) if case["generator"] != self.generator]
+        cases = sorted(kept + self.cases, key=lambda case: (case["family"], case["name"]))
+        path.write_text(render({"versions": versions, "cases": cases}))
         named = {case["model"] for case in cases} | {case["vectors"] for case in cases}
         for family in {case["family"] for case in cases}:
             for file in (ROOT / family).iterdir():

@@ -93,8 +93,7 @@ fn read_operators(
         .iter()
         .map(|tensor| (tensor.name.as_deref().unwrap_or_default(), tensor.data_type.unwrap_or(0)))
         .collect();
-    let mut unsupported = Vec::new();
-    let mut first_error = None;
+    let mut errors = Vec::new();
     let mut operators = Vec::with_capacity(graph.node.len());
     for (name, proto) in node_names(&graph.node).into_iter().zip(&graph.node) {
         let operator = proto.op_type.as_deref().unwrap_or_default();
@@ -122,15 +121,16 @@ fn read_operators(
             }
         };
         match imported {
-            Ok(Imported::Unsupported(reason)) => unsupported.push(Unsupported { node: name, reason }),
+            Ok(Imported::Unsupported(reason)) => {
+                errors.push(CompileError::Unsupported(vec![Unsupported { node: name, reason }]));
+            }
             Ok(imported) => operators.push((name, imported)),
-            Err(error) => first_error = first_error.or(Some(error)),
+            Err(error) => errors.push(error),
         }
     }
-    match (unsupported.is_empty(), first_error) {
-        (false, _) => Err(CompileError::Unsupported(unsupported)),
-        (true, Some(error)) => Err(error),
-        (true, None) => Ok(operators),
+    match CompileError::all(errors) {
+        Some(error) => Err(error),
+        None => Ok(operators),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::ops::onnx::quantize_linear::Linear;
 use crate::ops::onnx::quantized_join::QuantizedJoin;
 use crate::ops::onnx::quantized_matmul::QuantizedMatMul;
 use crate::ops::onnx::quantized_softmax::QuantizedSoftmax;
+use crate::ops::onnx::resize::{Coordinates, Nearest, Resize, ResizeSize};
 use crate::ops::onnx::sliding::{AutoPad, Sliding};
 use crate::ops::onnx::OnnxOp;
 use systole_arith::join::OrtOperation;
@@ -64,6 +65,7 @@ pub fn import_image(operator: &str, attributes: &Attributes, version: i64) -> Re
         "HardSwish" => function(Function::HardSwish),
         "LeakyRelu" => function(Function::LeakyRelu { alpha: attributes.float("alpha", 0.01)? }),
         "PRelu" => function(Function::PRelu),
+        "Resize" | "Upsample" => return import_resize(operator, attributes, version).map(Some),
         _ => return Ok(None),
     };
     Ok(Some(Imported::Op(op)))
@@ -133,6 +135,46 @@ pub fn import_microsoft(operator: &str, attributes: &Attributes) -> Result<Impor
         }
     };
     Ok(Imported::Op(op))
+}
+
+/// Reads a Resize or Upsample.
+fn import_resize(operator: &str, attributes: &Attributes, version: i64) -> Result<Imported, CompileError> {
+    let unsupported = |what: String| Ok(Imported::Unsupported(format!("{operator} with {what}")));
+    let mode = attributes.text("mode", "nearest")?;
+    if mode != "nearest" {
+        return unsupported(format!("mode `{mode}`; use nearest, or a transposed convolution in training"));
+    }
+    let upsample = operator == "Upsample";
+    let size = match version {
+        ..=8 => ResizeSize::Attribute(attributes.floats("scales")?.unwrap_or_default()),
+        9..=10 => ResizeSize::Factors,
+        _ => ResizeSize::FactorsOrSizes { axes: attributes.ints("axes")? },
+    };
+    if upsample || version <= 10 {
+        let (coordinates, nearest) = (Coordinates::Asymmetric, Nearest::Floor);
+        return Ok(Imported::Op(OnnxOp::Resize(Resize { upsample, size, coordinates, nearest })));
+    }
+    let policy = attributes.text("keep_aspect_ratio_policy", "stretch")?;
+    if policy != "stretch" {
+        return unsupported(format!("keep_aspect_ratio_policy `{policy}`; use stretch"));
+    }
+    let coordinates = match attributes.text("coordinate_transformation_mode", "half_pixel")?.as_str() {
+        // They differ where sizes are no multiples of each other.
+        "half_pixel" | "half_pixel_symmetric" => Coordinates::HalfPixel,
+        "pytorch_half_pixel" => Coordinates::PytorchHalfPixel,
+        "tf_half_pixel_for_nn" => Coordinates::TfHalfPixel,
+        "asymmetric" => Coordinates::Asymmetric,
+        "align_corners" => Coordinates::AlignCorners,
+        other => return unsupported(format!("coordinate_transformation_mode `{other}`; use half_pixel or asymmetric")),
+    };
+    let nearest = match attributes.text("nearest_mode", "round_prefer_floor")?.as_str() {
+        "round_prefer_floor" | "" => Nearest::RoundPreferFloor,
+        "round_prefer_ceil" => Nearest::RoundPreferCeil,
+        "floor" => Nearest::Floor,
+        "ceil" => Nearest::Ceil,
+        other => return unsupported(format!("nearest_mode `{other}`; use floor or round_prefer_floor")),
+    };
+    Ok(Imported::Op(OnnxOp::Resize(Resize { upsample, size, coordinates, nearest })))
 }
 
 fn import_linear(operator: &str, attributes: &Attributes) -> Result<Imported, CompileError> {

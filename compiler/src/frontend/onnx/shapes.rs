@@ -2,10 +2,11 @@
 
 use super::proto::{TensorShapeProto, ValueInfoProto};
 use crate::diagnostic::CompileError;
-use crate::graph::{Graph, Tensor};
-use crate::ops::onnx::Operands;
+use crate::graph::{Graph, Node, Tensor};
+use crate::ops::onnx::{OnnxOp, Operands};
 use crate::ops::Op;
 use crate::passes::keep_nodes::keep_nodes;
+use std::collections::HashSet;
 
 /// Largest dimension and number of elements of an input.
 const INPUT_LIMIT: usize = 1 << 24;
@@ -56,29 +57,29 @@ pub fn input_shape(name: &str, shape: Option<&TensorShapeProto>) -> Result<Vec<u
 /// shapes are evaluated on the way and replaced by their results.
 ///
 /// # Errors
-/// If operands do not fit an operator; the error names the node.
+/// If operands do not fit an operator, with the names of all such nodes.
 pub fn infer_shapes(graph: &mut Graph) -> Result<(), CompileError> {
     let mut remaining = Vec::with_capacity(graph.nodes.node_count());
+    let (mut errors, mut failed) = (Vec::new(), HashSet::new());
     for index in graph.topological_order()? {
-        let Some(node) = graph.nodes.node_weight(index) else { continue };
+        let Some(node) = graph.nodes.node_weight(index).cloned() else { continue };
         let Op::Onnx(op) = &node.op else {
-            remaining.push(node.clone());
+            remaining.push(node);
             continue;
         };
-        let operands = Operands::new(&node.name, node.inputs.iter().map(|id| id.map(|id| graph.tensor(id))).collect());
-        let mut results = op.behaviour().infer(&operands)?;
-        let small = results.iter().all(|r| r.shape.iter().product::<usize>() <= SHAPE_LIMIT);
-        if small && op.folds_to_a_shape(&operands) {
-            results = op.behaviour().evaluate(&operands)?;
+        // What reads the result of a node that fails would fail for no reason of its own.
+        if node.inputs.iter().flatten().any(|id| failed.contains(id)) {
+            failed.extend(node.outputs);
+            continue;
         }
-        if node.outputs.len() > results.len() {
-            return Err(CompileError::node(
-                &node.name,
-                format!("{} has {} results here, it gives {}", op.name(), node.outputs.len(), results.len()),
-                "remove what reads the others",
-            ));
-        }
-        let node = node.clone();
+        let results = match inferred(graph, &node, op) {
+            Ok(results) => results,
+            Err(error) => {
+                errors.push(error);
+                failed.extend(node.outputs);
+                continue;
+            }
+        };
         if results.iter().any(|result| result.constant.is_none()) {
             remaining.push(node.clone());
         }
@@ -88,7 +89,28 @@ pub fn infer_shapes(graph: &mut Graph) -> Result<(), CompileError> {
             }
         }
     }
-    keep_nodes(graph, remaining)
+    match CompileError::all(errors) {
+        Some(error) => Err(error),
+        None => keep_nodes(graph, remaining),
+    }
+}
+
+/// Results of a node, with values where it computes a shape.
+fn inferred(graph: &Graph, node: &Node, op: &OnnxOp) -> Result<Vec<Tensor>, CompileError> {
+    let operands = Operands::new(&node.name, node.inputs.iter().map(|id| id.map(|id| graph.tensor(id))).collect());
+    let mut results = op.behaviour().infer(&operands)?;
+    let small = results.iter().all(|r| r.shape.iter().product::<usize>() <= SHAPE_LIMIT);
+    if small && op.folds_to_a_shape(&operands) {
+        results = op.behaviour().evaluate(&operands)?;
+    }
+    match node.outputs.len() <= results.len() {
+        true => Ok(results),
+        false => Err(CompileError::node(
+            &node.name,
+            format!("{} has {} results here, it gives {}", op.name(), node.outputs.len(), results.len()),
+            "remove what reads the others",
+        )),
+    }
 }
 
 /// Holds the shapes that the file declares for its outputs against the inferred ones.

@@ -1,13 +1,15 @@
 //! Records of a TFLite file -> [`Graph`].
 
+use super::dilation::Interleaved;
 use super::model::{Model, OperatorRecord, QuantizationRecord, TensorRecord};
 use super::operators::{node_name, operator};
-use super::schema;
+use super::{schema, shapes};
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Format, Graph, Node, Quantization, Tensor, TensorId};
-use crate::ops::NodeView;
+use crate::ops::reshape::Reshape;
+use crate::ops::{NodeView, Op};
 use ndarray::{ArrayD, IxDyn};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Most elements of a tensor that the file holds no values of.
 const ELEMENT_LIMIT: usize = 1 << 24;
@@ -23,8 +25,15 @@ pub fn import(model: &Model, name: &str) -> Result<Graph, CompileError> {
     let mut nodes = Vec::with_capacity(model.operators.len());
     let mut errors = Vec::new();
     for (index, record) in model.operators.iter().enumerate() {
+        if let Some(dilated) = importer.dilated(index, record) {
+            match dilated {
+                Ok(parts) => nodes.extend(parts),
+                Err(error) => errors.push(error),
+            }
+            continue;
+        }
         match importer.node(node_name(index, record), record) {
-            Ok(node) => nodes.push(node),
+            Ok(node) => nodes.extend(node),
             Err(error) => errors.push(error),
         }
     }
@@ -44,10 +53,12 @@ pub fn import(model: &Model, name: &str) -> Result<Graph, CompileError> {
 }
 
 /// Tensors made so far: those that operators and the model's ends refer to.
-struct Importer<'m> {
-    model: &'m Model<'m>,
+pub(super) struct Importer<'m> {
+    pub(super) model: &'m Model<'m>,
     ids: Vec<Option<TensorId>>,
-    tensors: Vec<Tensor>,
+    pub(super) tensors: Vec<Tensor>,
+    /// Tensors of interleaved images, by their numbers.
+    pub(super) interleaved: HashMap<i32, Interleaved>,
     names: HashSet<String>,
     /// Bytes of constants that may still be decoded.
     decodes: usize,
@@ -60,13 +71,17 @@ impl<'m> Importer<'m> {
             model,
             ids: vec![None; model.tensors.len()],
             tensors: Vec::new(),
+            interleaved: HashMap::new(),
             names: HashSet::new(),
             decodes: DECODES_PER_BYTE * held,
         }
     }
 
-    /// The node of a record, checked with its operands and results.
-    fn node(&mut self, name: String, record: &OperatorRecord) -> Result<Node, CompileError> {
+    /// The node of a record, checked with its operands and results; none where its result is constant.
+    fn node(&mut self, name: String, record: &OperatorRecord) -> Result<Option<Node>, CompileError> {
+        if self.fold(&name, record)? {
+            return Ok(None);
+        }
         let op = operator(&name, record)?;
         let mut inputs = Vec::with_capacity(record.inputs.len());
         for &operand in &record.inputs {
@@ -74,6 +89,18 @@ impl<'m> Importer<'m> {
         }
         let outputs: Vec<TensorId> =
             record.outputs.iter().map(|&result| self.tensor(result, &name)).collect::<Result<_, _>>()?;
+        self.infer(&op, record, &inputs, &outputs);
+        self.checked(name, op, inputs, outputs).map(Some)
+    }
+
+    /// A node, checked with its operands and results.
+    pub(super) fn checked(
+        &self,
+        name: String,
+        op: Op,
+        inputs: Vec<Option<TensorId>>,
+        outputs: Vec<TensorId>,
+    ) -> Result<Node, CompileError> {
         let tensor = |id: TensorId| &self.tensors[id.0 as usize];
         op.check(&NodeView {
             name: &name,
@@ -83,8 +110,54 @@ impl<'m> Importer<'m> {
         Ok(Node { op, name, inputs, outputs })
     }
 
+    /// Whether the operator computes a shape: its result then is a constant.
+    fn fold(&mut self, name: &str, record: &OperatorRecord) -> Result<bool, CompileError> {
+        let &[result] = record.outputs.as_slice() else { return Ok(false) };
+        if !shapes::folds(record.code) {
+            return Ok(false);
+        }
+        let mut operands = Vec::with_capacity(record.inputs.len());
+        for &operand in &record.inputs {
+            operands.push(if operand == -1 { None } else { Some(self.tensor(operand, name)?) });
+        }
+        let result = self.tensor(result, name)?;
+        let of = |id: TensorId| &self.tensors[id.0 as usize];
+        let operands: Vec<Option<&Tensor>> = operands.into_iter().map(|id| id.map(of)).collect();
+        let Some(values) = shapes::fold(record, &operands, of(result)) else { return Ok(false) };
+        let tensor = &mut self.tensors[result.0 as usize];
+        tensor.shape = values.shape().to_vec();
+        tensor.constant = Some(ConstantData::Int(values));
+        Ok(true)
+    }
+
+    /// The shape of a result that the file leaves open, where a constant operand says it. The converter writes 1 for
+    /// every open dimension.
+    fn infer(&mut self, op: &Op, record: &OperatorRecord, inputs: &[Option<TensorId>], outputs: &[TensorId]) {
+        let (&[number], &[output]) = (record.outputs.as_slice(), outputs) else { return };
+        let signature = usize::try_from(number).ok().and_then(|index| self.model.tensors.get(index));
+        if !signature.is_some_and(|record| record.signature.iter().skip(1).any(|&dim| dim < 0)) {
+            return;
+        }
+        let operand = |position: usize| {
+            let id = inputs.get(position).copied().flatten();
+            id.map(|id| &self.tensors[id.0 as usize])
+        };
+        let (Some(data), Some(numbers)) = (operand(0), operand(1)) else { return };
+        let Some(ConstantData::Int(numbers)) = &numbers.constant else { return };
+        let numbers: Vec<i64> = numbers.iter().copied().collect();
+        let shape = match op {
+            Op::Reshape(Reshape::Reshape) => shapes::reshaped(&numbers, data.shape.iter().product()),
+            Op::Tile(tile) => tile.shape(&data.shape, &numbers),
+            _ => None,
+        };
+        let count = |shape: &[usize]| shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim));
+        if let Some(shape) = shape.filter(|shape| count(shape).is_some_and(|count| count <= ELEMENT_LIMIT)) {
+            self.tensors[output.0 as usize].shape = shape;
+        }
+    }
+
     /// The tensor of a number that `user` refers to.
-    fn tensor(&mut self, number: i32, user: &str) -> Result<TensorId, CompileError> {
+    pub(super) fn tensor(&mut self, number: i32, user: &str) -> Result<TensorId, CompileError> {
         let index = usize::try_from(number).ok().filter(|&index| index < self.ids.len()).ok_or_else(|| {
             CompileError::node(
                 user,
@@ -161,7 +234,7 @@ impl<'m> Importer<'m> {
     }
 
     /// `name`, or what is left of it once it must differ from all others.
-    fn unique_name(&mut self, name: &str, index: usize) -> String {
+    pub(super) fn unique_name(&mut self, name: &str, index: usize) -> String {
         let mut candidate = if name.is_empty() { format!("tensor_{index}") } else { name.to_string() };
         while self.names.contains(&candidate) {
             candidate = format!("{candidate}_{index}");

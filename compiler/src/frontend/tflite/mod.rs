@@ -5,11 +5,13 @@
 //! structure is walked (`model`), so that a damaged or truncated file is refused before anything
 //! is made of it, and the records become operators (`operators`) and a graph (`import`).
 
+mod dilation;
 mod flatbuffer;
 mod import;
 mod model;
 mod operators;
 mod schema;
+mod shapes;
 
 use crate::diagnostic::CompileError;
 use crate::graph::Graph;

@@ -105,6 +105,29 @@ pub enum Options {
         /// Number of the fused activation.
         activation: i8,
     },
+    /// RESIZE_NEAREST_NEIGHBOR.
+    Resize {
+        /// Whether the corner pixels of input and output fall onto each other.
+        align_corners: bool,
+        /// Whether pixels are compared by their centres.
+        half_pixel_centers: bool,
+    },
+    /// PACK.
+    Pack {
+        /// Dimension that is added; negative from the last one.
+        axis: i32,
+    },
+    /// STRIDED_SLICE: a bit a dimension.
+    StridedSlice {
+        /// Dimensions that are taken from their first element on.
+        begin_mask: i32,
+        /// Dimensions that are taken up to their last element.
+        end_mask: i32,
+        /// Dimensions that are added or stand for several.
+        other_masks: i32,
+        /// Dimensions of which one element is taken.
+        shrink_mask: i32,
+    },
     /// ADD, SUB and MUL.
     Arithmetic {
         /// Number of the fused activation.
@@ -325,6 +348,18 @@ fn read_options(kind: u8, fields: &Table) -> Result<Options, FlatbufferError> {
         schema::options::ADD | schema::options::SUB | schema::options::MUL => {
             Options::Arithmetic { activation: fields.scalar(schema::arithmetic::ACTIVATION, 0)? }
         }
+        schema::options::RESIZE_NEAREST_NEIGHBOR => Options::Resize {
+            align_corners: fields.flag(schema::resize::ALIGN_CORNERS)?,
+            half_pixel_centers: fields.flag(schema::resize::HALF_PIXEL_CENTERS)?,
+        },
+        schema::options::PACK => Options::Pack { axis: fields.scalar(schema::pack::AXIS, 0)? },
+        schema::options::STRIDED_SLICE => Options::StridedSlice {
+            begin_mask: fields.scalar(schema::strided_slice::BEGIN_MASK, 0)?,
+            end_mask: fields.scalar(schema::strided_slice::END_MASK, 0)?,
+            other_masks: fields.scalar(schema::strided_slice::ELLIPSIS_MASK, 0)?
+                | fields.scalar(schema::strided_slice::NEW_AXIS_MASK, 0)?,
+            shrink_mask: fields.scalar(schema::strided_slice::SHRINK_AXIS_MASK, 0)?,
+        },
         schema::options::REDUCER => Options::Reducer { keep_dims: fields.flag(schema::reducer::KEEP_DIMS)? },
         schema::options::LEAKY_RELU => Options::LeakyRelu { alpha: fields.scalar(schema::leaky_relu::ALPHA, 0.0)? },
         schema::options::FULLY_CONNECTED => Options::FullyConnected {

@@ -7,7 +7,10 @@ use crate::ops::arithmetic::Arithmetic;
 use crate::ops::average_pool_2d::AveragePool2d;
 use crate::ops::fully_connected::{Activation, FullyConnected};
 use crate::ops::image::{Padding, Sliding};
+use crate::ops::reduce_max::ReduceMax;
 use crate::ops::reshape::Reshape;
+use crate::ops::resize_nearest::ResizeNearest;
+use crate::ops::tile::Tile;
 use crate::ops::unary::Unary;
 use crate::ops::{arg_max::ArgMax, concatenation::Concatenation, conv_2d::Conv2d, depthwise_conv_2d::DepthwiseConv2d};
 use crate::ops::{
@@ -73,6 +76,12 @@ pub fn operator(node: &str, record: &OperatorRecord) -> Result<Op, CompileError>
             let keep_dims = matches!(record.options, Options::Reducer { keep_dims: true });
             Op::Mean(Mean { keep_dims })
         }
+        builtin::REDUCE_MAX => {
+            let keep_dims = matches!(record.options, Options::Reducer { keep_dims: true });
+            Op::ReduceMax(ReduceMax { keep_dims })
+        }
+        builtin::TILE => Op::Tile(Tile::Tile),
+        builtin::BROADCAST_TO => Op::Tile(Tile::BroadcastTo),
         builtin::ADD => Op::Arithmetic(Arithmetic { operation: TfliteJoin::Add, activation: activation()? }),
         builtin::SUB => Op::Arithmetic(Arithmetic { operation: TfliteJoin::Sub, activation: activation()? }),
         builtin::MUL => Op::Arithmetic(Arithmetic { operation: TfliteJoin::Mul, activation: activation()? }),
@@ -112,6 +121,13 @@ pub fn operator(node: &str, record: &OperatorRecord) -> Result<Op, CompileError>
             Op::Softmax(Softmax { beta })
         }
         builtin::PAD | builtin::PADV2 => Op::Pad(Pad),
+        builtin::RESIZE_NEAREST_NEIGHBOR => {
+            let (align_corners, half_pixel_centers) = match record.options {
+                Options::Resize { align_corners, half_pixel_centers } => (align_corners, half_pixel_centers),
+                _ => (false, false),
+            };
+            Op::ResizeNearest(ResizeNearest { align_corners, half_pixel_centers })
+        }
         builtin::RESHAPE => Op::Reshape(Reshape::Reshape),
         builtin::SQUEEZE => Op::Reshape(Reshape::Squeeze),
         builtin::EXPAND_DIMS => Op::Reshape(Reshape::ExpandDims),
@@ -135,7 +151,6 @@ fn unsupported(node: &str, operator: &str) -> CompileError {
 fn rewrite(operator: &str) -> Option<&'static str> {
     Some(match operator {
         "BATCH_MATMUL" => "use FULLY_CONNECTED with constant weights",
-        "BATCH_TO_SPACE_ND" | "SPACE_TO_BATCH_ND" => "give the convolution between them its dilation factors instead",
         "CAST" => "cast on the host",
         "CONV_3D" => "use CONV_2D on each slice and ADD",
         "DIV" => "multiply by the reciprocal, as MUL with a constant",
@@ -148,7 +163,6 @@ fn rewrite(operator: &str) -> Option<&'static str> {
         "MAXIMUM" | "MINIMUM" => "use RELU, RELU6 or RELU_N1_TO_1",
         "MIRROR_PAD" => "use PAD",
         "PACK" => "use CONCATENATION along the channels",
-        "REDUCE_MAX" => "use MAX_POOL_2D with a window of the whole image",
         "SHAPE" => "export with static shapes, so that the converter folds it",
         "SUM" => "use MEAN and a larger scale behind it",
         "TRANSPOSE" => "export images with channels last, as TensorFlow has them",

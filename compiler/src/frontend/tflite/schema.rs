@@ -100,7 +100,10 @@ pub mod options {
     pub const RESHAPE: u8 = 17;
     pub const MUL: u8 = 21;
     pub const REDUCER: u8 = 27;
+    pub const STRIDED_SLICE: u8 = 32;
+    pub const PACK: u8 = 59;
     pub const SUB: u8 = 28;
+    pub const RESIZE_NEAREST_NEIGHBOR: u8 = 74;
     pub const LEAKY_RELU: u8 = 75;
 }
 
@@ -150,6 +153,26 @@ pub mod reducer {
     pub const KEEP_DIMS: usize = 0;
 }
 
+/// Fields of `PackOptions`.
+pub mod pack {
+    pub const AXIS: usize = 1;
+}
+
+/// Fields of `StridedSliceOptions`.
+pub mod strided_slice {
+    pub const BEGIN_MASK: usize = 0;
+    pub const END_MASK: usize = 1;
+    pub const ELLIPSIS_MASK: usize = 2;
+    pub const NEW_AXIS_MASK: usize = 3;
+    pub const SHRINK_AXIS_MASK: usize = 4;
+}
+
+/// Fields of `ResizeNearestNeighborOptions`.
+pub mod resize {
+    pub const ALIGN_CORNERS: usize = 0;
+    pub const HALF_PIXEL_CENTERS: usize = 1;
+}
+
 /// Fields of `LeakyReluOptions`.
 pub mod leaky_relu {
     pub const ALPHA: usize = 0;
@@ -192,16 +215,33 @@ pub mod builtin {
     pub const TANH: i32 = 28;
     pub const CUSTOM: i32 = 32;
     pub const PAD: i32 = 34;
+    pub const GATHER: i32 = 36;
+    pub const BATCH_TO_SPACE_ND: i32 = 37;
+    pub const SPACE_TO_BATCH_ND: i32 = 38;
     pub const MEAN: i32 = 40;
     pub const SUB: i32 = 41;
     pub const SQUEEZE: i32 = 43;
+    pub const STRIDED_SLICE: i32 = 45;
+    pub const CAST: i32 = 53;
     pub const PRELU: i32 = 54;
+    pub const MAXIMUM: i32 = 55;
     pub const ARG_MAX: i32 = 56;
+    pub const MINIMUM: i32 = 57;
     pub const PADV2: i32 = 60;
+    pub const SLICE: i32 = 65;
+    pub const TILE: i32 = 69;
     pub const EXPAND_DIMS: i32 = 70;
+    pub const SHAPE: i32 = 77;
+    pub const REDUCE_PROD: i32 = 81;
+    pub const REDUCE_MAX: i32 = 82;
+    pub const PACK: i32 = 83;
+    pub const FILL: i32 = 94;
+    pub const RESIZE_NEAREST_NEIGHBOR: i32 = 97;
     pub const LEAKY_RELU: i32 = 98;
     pub const QUANTIZE: i32 = 114;
     pub const HARD_SWISH: i32 = 117;
+    pub const BROADCAST_TO: i32 = 130;
+    pub const BROADCAST_ARGS: i32 = 145;
 }
 
 /// Names of `TensorType` by number.

@@ -4,7 +4,7 @@ use super::operands::Operands;
 use super::operator::Operator;
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Node, Tensor};
-use crate::passes::lowering::Lowering;
+use crate::passes::lowering::{ArgMaxPlace, Lowering};
 use ndarray::{ArrayD, Axis, IxDyn};
 
 /// A host operator on the network's result.
@@ -159,6 +159,15 @@ impl Operator for Head {
             Head::TopK { .. } => self.k(&operands)?,
             _ => 1,
         };
+        match self {
+            Head::ArgMax { .. } if lowering.searches_integers(node, axis) => {
+                return lowering.search_integers(node, 0, axis);
+            }
+            Head::TopK { largest: true, .. } if k == 1 && lowering.arg_max == ArgMaxPlace::Hardware => {
+                return lower_first_of_top(node, lowering, axis);
+            }
+            _ => {}
+        }
         let behind = shape.iter().skip(axis + 1);
         let flattens = matches!(self, Head::Softmax { flatten: true, .. });
         if !(behind.clone().all(|&dim| dim == 1) || flattens && axis == 1 && shape.len() == 2) {
@@ -169,6 +178,18 @@ impl Operator for Head {
         }
         lowering.lower_head(node, *self, k)
     }
+}
+
+/// TopK of one element in the accelerator, which gives its index alone.
+fn lower_first_of_top(node: &Node, lowering: &mut Lowering, axis: usize) -> Result<(), CompileError> {
+    if node.outputs.first().is_some_and(|&values| lowering.graph.is_read(values)) {
+        return Err(CompileError::node(
+            &node.name,
+            "the greatest elements are read, not their indices alone",
+            "use the indices alone, or --argmax host",
+        ));
+    }
+    lowering.search_integers(node, 1, axis)
 }
 
 /// Indices from the greatest element to the least, equal ones in order.

@@ -22,6 +22,7 @@ pub mod quantized_matmul;
 pub mod quantized_softmax;
 pub mod quantizer;
 pub mod reduce_mean;
+pub mod resize;
 pub mod shape_arithmetic;
 pub mod sliding;
 pub mod transpose;
@@ -72,6 +73,8 @@ pub enum OnnxOp {
     Pad(pad::Pad),
     /// ReduceMean.
     ReduceMean(reduce_mean::ReduceMean),
+    /// Resize, Upsample.
+    Resize(resize::Resize),
     /// QLinearSoftmax.
     QuantizedSoftmax(quantized_softmax::QuantizedSoftmax),
     /// Shape, Gather, Concat, Slice, Cast, ConstantOfShape, Sqrt, Neg.
@@ -100,6 +103,7 @@ impl OnnxOp {
             OnnxOp::QuantizedJoin(op) => op,
             OnnxOp::Pad(op) => op,
             OnnxOp::ReduceMean(op) => op,
+            OnnxOp::Resize(op) => op,
             OnnxOp::QuantizedSoftmax(op) => op,
             OnnxOp::ShapeArithmetic(op) => op,
         }
@@ -126,6 +130,7 @@ impl OnnxOp {
             OnnxOp::QuantizedJoin(op) => op.name(),
             OnnxOp::Pad(_) => "Pad",
             OnnxOp::ReduceMean(_) => "ReduceMean",
+            OnnxOp::Resize(op) => op.name(),
             OnnxOp::QuantizedSoftmax(_) => "QLinearSoftmax",
             OnnxOp::ShapeArithmetic(op) => op.name(),
         }
@@ -136,7 +141,11 @@ impl OnnxOp {
     pub fn folds(&self, operands: &Operands) -> bool {
         use shape_arithmetic::ShapeArithmetic;
         match self {
-            OnnxOp::MatMul(_) | OnnxOp::Conv(_) | OnnxOp::QuantizedMatMul(_) | OnnxOp::Pooling(_) => false,
+            OnnxOp::MatMul(_)
+            | OnnxOp::Conv(_)
+            | OnnxOp::QuantizedMatMul(_)
+            | OnnxOp::Pooling(_)
+            | OnnxOp::Resize(_) => false,
             OnnxOp::ShapeArithmetic(ShapeArithmetic::Shape { .. }) => true,
             _ => operands.present().all(|tensor| tensor.constant.is_some()),
         }

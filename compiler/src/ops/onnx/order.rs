@@ -38,7 +38,7 @@ impl OnnxOp {
         match self {
             OnnxOp::MatMul(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Innermost).collect(),
             OnnxOp::QuantizedMatMul(_) => both().filter(|&id| rank(id) >= 3).map(LayoutRole::Innermost).collect(),
-            OnnxOp::Conv(_) | OnnxOp::Pooling(_) => both().map(LayoutRole::Image).collect(),
+            OnnxOp::Conv(_) | OnnxOp::Pooling(_) | OnnxOp::Resize(_) => both().map(LayoutRole::Image).collect(),
             OnnxOp::Pad(_) | OnnxOp::ReduceMean(_) => {
                 both().filter(|&id| rank(id) >= 3).map(LayoutRole::Image).collect()
             }

@@ -124,11 +124,28 @@ impl Operator for QuantizedJoin {
         let operands = lowering.operands(node);
         let target = self.target(&operands)?;
         let mut parts = Vec::new();
-        for place in self.tensors(&operands) {
-            if let Some(constant) = operands.optional(place).filter(|tensor| tensor.constant.is_some()) {
+        let is_constant = |place: usize| operands.optional(place).is_some_and(|tensor| tensor.constant.is_some());
+        let places = self.tensors(&operands);
+        if let (QuantizedJoin::Elementwise(operation), &[first, second]) = (*self, places.as_slice()) {
+            let sides = match (is_constant(first), is_constant(second)) {
+                (true, false) => Some((second, first)),
+                (false, true) => Some((first, second)),
+                _ => None,
+            };
+            if let Some((variable, constant)) = sides {
+                let numbers = |place: usize| quantization::single(&operands, place + 1, place + 2, "operand's");
+                let tensor = lowering.stored_operand(node, variable)?;
+                let input = Dequantized { tensor, quantization: numbers(variable)? };
+                let fixed = (constant, numbers(constant)?, operands.integers(constant, "constant")?);
+                let value = lowering.join_constant(node, operation, (variable, input), fixed, target)?;
+                return lowering.define(node, value);
+            }
+        }
+        for place in places {
+            if let Some(constant) = operands.optional(place).filter(|_| is_constant(place)) {
                 return Err(operands.error(
                     format!("its operand `{}` is a constant", constant.name),
-                    "join computed tensors; fold the constant into the layer in front",
+                    "concatenate computed tensors only",
                 ));
             }
             let role = "operand's";

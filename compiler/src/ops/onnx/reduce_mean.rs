@@ -1,12 +1,14 @@
 //! ReduceMean (ONNX operator specification): the average of each channel of an image `[1, C, ...]` over
-//! rows, columns or both.
+//! rows, columns or both. Between quantizers it is the fused formula of QLinearGlobalAveragePool, or over one of them
+//! that of QLinearAveragePool.
 
 use super::operands::Operands;
 use super::operator::Operator;
 use crate::diagnostic::CompileError;
 use crate::graph::{ConstantData, ElementType, Node, Tensor};
+use crate::passes::layout::Layout;
 use crate::passes::lowering::Lowering;
-use crate::passes::real::Divisor;
+use crate::passes::real::{Dequantized, Divisor, FloatSource, PendingFloat};
 use crate::profile::Profile;
 use ndarray::{Axis, IxDyn};
 use systole_arith::Window;
@@ -78,9 +80,6 @@ impl Operator for ReduceMean {
 
     fn lower(&self, node: &Node, lowering: &mut Lowering) -> Result<(), CompileError> {
         let operands = lowering.operands(node);
-        if lowering.profile != Profile::Qonnx {
-            return Err(operands.error("ReduceMean between quantizers of ONNX", "use GlobalAveragePool and Flatten"));
-        }
         let shape = &operands.required(0, "data")?.shape;
         let reduced = self.reduced(&operands)?;
         let (Some([false, false]), [_, _, spatial @ ..]) = (reduced.get(..2), shape.as_slice()) else {
@@ -105,6 +104,24 @@ impl Operator for ReduceMean {
             window.kernel[axis + skipped] = input[axis + skipped];
         }
         window.validate().map_err(|e| operands.error(e.to_string(), "export the model again"))?;
-        lowering.open_average(node, window, Divisor::RealTaps)
+        if lowering.profile == Profile::Qonnx {
+            return lowering.open_average(node, window, Divisor::RealTaps);
+        }
+        let operand = lowering.dequantized_operand(node, 0)?;
+        let tensor = lowering.held_as_image(&node.name, operand.tensor, lowering.operand_id(node, 0)?)?;
+        let input = Dequantized { tensor, ..operand };
+        let divisor = if window.is_global() { Divisor::Image } else { Divisor::RealTaps };
+        let [rows, columns] = window.output();
+        let channels = shape.get(1).copied().unwrap_or(1);
+        let held = if spatial.len() == 1 { vec![channels, columns] } else { vec![channels, rows, columns] };
+        let layout = Layout::channels_last(&held);
+        let pending = PendingFloat {
+            node: node.name.clone(),
+            source: FloatSource::Average { input, window, divisor },
+            functions: Vec::new(),
+            shape: layout.shape().to_vec(),
+            layout,
+        };
+        lowering.define_float(node, pending)
     }
 }

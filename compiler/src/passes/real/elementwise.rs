@@ -1,6 +1,7 @@
 //! Elementwise operators with constants, on every kind of value.
 
 use super::border;
+use super::floating::PendingFloat;
 use super::linear::channel_values;
 use super::QuantizedTensor;
 use crate::diagnostic::CompileError;
@@ -10,6 +11,7 @@ use crate::ops::onnx::batch_normalization::Parameters;
 use crate::ops::onnx::operands::broadcast_shape;
 use crate::ops::onnx::Operands;
 use crate::ops::sample_shape;
+use crate::passes::layout::Layout;
 use crate::passes::lowering::{Lowering, Value};
 use crate::profile::Profile;
 use num_rational::BigRational;
@@ -157,6 +159,12 @@ impl Lowering<'_> {
             Value::Integer { tensor, scale, zero_point } if self.profile == Profile::Qonnx => {
                 Box::new(self.elements(node, &QuantizedTensor { tensor, scale, zero_point })?)
             }
+            Value::Integer { .. } if self.profile == Profile::Ort => {
+                let input = self.dequantized_operand(node, 0)?;
+                let pending = self.float_tensor(node, input)?;
+                return self.float_normalize(node, pending, parameters, epsilon);
+            }
+            Value::Float(pending) => return self.float_normalize(node, *pending, parameters, epsilon),
             _ => {
                 return Err(CompileError::node(
                     &node.name,
@@ -165,19 +173,7 @@ impl Lowering<'_> {
                 ))
             }
         };
-        let shape = &self.operands(node).required(0, "input")?.shape;
-        let file = sample_shape(shape);
-        let channels_innermost = match real.layout.is_aligned(&file) {
-            true => real.layout.innermost() == Some(0),
-            false => file.len() == 1 && real.layout.is_in_order(),
-        };
-        if !channels_innermost {
-            return Err(CompileError::node(
-                &node.name,
-                format!("the channels of a tensor {shape:?} are not innermost where it is normalized"),
-                "normalize images [1, channels, ...] or a tensor [1, channels]",
-            ));
-        }
+        self.expect_channels_innermost(node, &real.layout)?;
         let lists = (
             rationals(&parameters.gamma),
             rationals(&parameters.beta),
@@ -192,6 +188,47 @@ impl Lowering<'_> {
         real.divide_by_sqrt(variance.into_iter().map(|v| v + &epsilon).collect());
         real.affine(gamma, beta);
         self.define(node, Value::Real(real))
+    }
+
+    /// Batch normalization in float32 as ONNX Runtime computes it: a factor and a summand for each channel, a rounding
+    /// for each operation.
+    fn float_normalize(
+        &mut self,
+        node: &Node,
+        mut pending: PendingFloat,
+        parameters: &Parameters,
+        epsilon: f32,
+    ) -> Result<(), CompileError> {
+        self.expect_channels_innermost(node, &pending.layout)?;
+        let Parameters { gamma, beta, mean, variance } = parameters;
+        let factors: Vec<f32> =
+            gamma.iter().zip(variance).map(|(gamma, variance)| gamma * (1.0 / (variance + epsilon).sqrt())).collect();
+        let summands: Vec<f32> =
+            beta.iter().zip(mean).zip(&factors).map(|((beta, mean), factor)| beta - mean * factor).collect();
+        if factors.iter().chain(&summands).any(|value| !value.is_finite()) {
+            return Err(not_finite(node));
+        }
+        let operations = [FloatOp::Multiply { constant: factors }, FloatOp::Add { constant: summands }];
+        pending.functions.extend(operations.map(|operation| OrtFunction::Arithmetic { operation }));
+        self.define_float(node, pending)
+    }
+
+    /// Fails where the channels of a normalized tensor are not innermost.
+    fn expect_channels_innermost(&self, node: &Node, layout: &Layout) -> Result<(), CompileError> {
+        let shape = &self.operands(node).required(0, "input")?.shape;
+        let file = sample_shape(shape);
+        let channels_innermost = match layout.is_aligned(&file) {
+            true => layout.innermost() == Some(0),
+            false => file.len() == 1 && layout.is_in_order(),
+        };
+        match channels_innermost {
+            true => Ok(()),
+            false => Err(CompileError::node(
+                &node.name,
+                format!("the channels of a tensor {shape:?} are not innermost where it is normalized"),
+                "normalize images [1, channels, ...] or a tensor [1, channels]",
+            )),
+        }
     }
 
     /// `max(x, 0)`.

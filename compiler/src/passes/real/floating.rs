@@ -50,8 +50,13 @@ pub enum FloatSource {
         /// What the sums are divided by.
         divisor: Divisor,
     },
-    /// The channels of several tensors behind each other.
-    Concat(Vec<Dequantized>),
+    /// Several tensors behind each other.
+    Concat {
+        /// The tensors.
+        parts: Vec<Dequantized>,
+        /// The dimension along which, as the accelerator holds them.
+        axis: usize,
+    },
 }
 
 /// What an average divides by.

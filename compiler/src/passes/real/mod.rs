@@ -10,6 +10,7 @@
 //! [`PendingFloat`] instead, which is closed into one integer operator with ONNX Runtime's formula.
 
 mod accumulate;
+mod arg_max;
 mod border;
 mod close;
 mod elementwise;

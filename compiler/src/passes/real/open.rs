@@ -170,31 +170,14 @@ impl Lowering<'_> {
         self.open_image(node, (input, zero_point), kind, vec![scale], factors)
     }
 
-    /// Opens the sum `left + right`, or the difference, of two tensors of one shape.
+    /// Opens the sum `left + right`, or the difference, of two tensors that repeat to one shape.
     ///
     /// # Errors
-    /// As [`Lowering::quantized_operand`], if the shapes or orders differ, or the scales stand in no
+    /// As [`Lowering::quantized_operand`], if the shapes do not broadcast or the orders differ, or the scales stand in no
     /// ratio of small integers.
     pub fn open_sum(&mut self, node: &Node, subtract: bool) -> Result<(), CompileError> {
         let (first, second) = (self.quantized_operand(node, 0)?, self.quantized_operand(node, 1)?);
-        let shape = |lowering: &Self, place| -> Result<Vec<usize>, CompileError> {
-            Ok(sample_shape(&lowering.graph.tensor(lowering.operand_id(node, place)?).shape))
-        };
-        let (a, b) = (shape(self, 0)?, shape(self, 1)?);
-        if a != b {
-            return Err(CompileError::node(
-                &node.name,
-                format!("it joins tensors of shapes {a:?} and {b:?} by broadcasting"),
-                "join computed tensors of one shape only",
-            ));
-        }
-        let layout = self.layout(&node.name, first.tensor)?;
-        let layout = match layout.is_in_order() {
-            true => Layout::in_order(&self.tensor(&node.name, first.tensor)?.shape),
-            false => layout,
-        };
-        let input = self.held_as(&node.name, first.tensor, &layout)?;
-        let other = self.held_as(&node.name, second.tensor, &layout)?;
+        let ([input, other], layout) = self.under_one_shape(node, [(0, first.tensor), (1, second.tensor)])?;
         let right_scale = if subtract { -&second.scale } else { second.scale.clone() };
         let (left, right, step) = whole_factors(&first.scale, &right_scale);
         let whole = |value: &BigInt| value.to_i64().filter(|value| value.abs() <= FACTOR_LIMIT);
@@ -269,15 +252,15 @@ impl Lowering<'_> {
         self.define(node, Value::Real(Box::new(real)))
     }
 
-    /// The channels of several equally quantized tensors behind each other: `axis` of the file's
-    /// tensors, the batch included, must be innermost in the accelerator.
+    /// Several equally quantized tensors behind each other along `axis` of the file's tensors, the batch
+    /// included.
     ///
     /// # Errors
-    /// As [`Lowering::quantized_operand`], if it is another dimension, or the operands differ in scale,
-    /// zero point or type.
+    /// As [`Lowering::quantized_operand`], or if the operands differ in scale, zero point, type or order.
     pub fn concatenate(&mut self, node: &Node, axis: usize) -> Result<(), CompileError> {
-        let (file, order) = self.concat_order(node, axis)?;
+        let (file, order, along) = self.concat_order(node, axis)?;
         let mut inputs = Vec::with_capacity(node.inputs.len());
+        let mut shapes = Vec::with_capacity(node.inputs.len());
         let mut first: Option<QuantizedTensor> = None;
         for place in 0..node.inputs.len() {
             let part = self.quantized_operand(node, place)?;
@@ -303,6 +286,7 @@ impl Lowering<'_> {
                     "give all operands one quantizer: the same scale, zero point, width and sign",
                 ));
             }
+            shapes.push(b.shape.clone());
             inputs.push(tensor);
         }
         let Some(QuantizedTensor { tensor, scale, zero_point }) = first else {
@@ -313,7 +297,7 @@ impl Lowering<'_> {
         let (name, shape) = (self.result_name(node), layout.shape().to_vec());
         let output = self.add_tensor(name, shape, element, element.range(), Some((&scale, zero_point)))?;
         self.layouts.insert(output, layout);
-        self.add_node(&node.name, QuantOp::Concat, inputs, output);
+        self.add_node(&node.name, QuantOp::behind_each_other(&shapes, along), inputs, output);
         self.define(node, Value::Integer { tensor: output, scale, zero_point })
     }
 

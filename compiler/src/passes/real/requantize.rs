@@ -85,13 +85,15 @@ impl Lowering<'_> {
                 };
                 (QuantOp::Pool(pool), vec![input.tensor])
             }
-            FloatSource::Concat(parts) => {
-                let mut tensors = Vec::with_capacity(parts.len());
+            FloatSource::Concat { parts, axis } => {
+                let (mut tensors, mut shapes) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
                 for part in parts {
                     let name = format!("{}.requantized", self.tensor(&operator, part.tensor)?.name);
-                    tensors.push(self.requantized(&operator, part, &functions, target, &name)?);
+                    let tensor = self.requantized(&operator, part, &functions, target, &name)?;
+                    shapes.push(self.tensor(&operator, tensor)?.shape.clone());
+                    tensors.push(tensor);
                 }
-                (QuantOp::Concat, tensors)
+                (QuantOp::behind_each_other(&shapes, axis), tensors)
             }
         };
         let tensor = self.add_quantized(self.result_name(node), shape, target)?;
@@ -134,7 +136,12 @@ impl Lowering<'_> {
         Ok(output)
     }
 
-    fn add_quantized(&mut self, name: String, shape: Vec<usize>, target: Target) -> Result<TensorId, CompileError> {
+    pub(super) fn add_quantized(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        target: Target,
+    ) -> Result<TensorId, CompileError> {
         let Target { quantization, element } = target;
         let scale = self.rational(&name, quantization.scale)?;
         self.add_tensor(name, shape, element, element.range(), Some((&scale, quantization.zero_point)))

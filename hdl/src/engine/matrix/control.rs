@@ -169,7 +169,7 @@ pub(crate) fn advance(m: &mut ModuleBuilder, counter: &Wrapping, enable: Expr) {
 }
 
 /// Counts up on `up`, down on `down`.
-fn up_down(m: &mut ModuleBuilder, level: Signal, up: Signal, down: Signal) {
+pub(crate) fn up_down(m: &mut ModuleBuilder, level: Signal, up: Signal, down: Signal) {
     let one = Expr::lit(level.ty(), 1);
     let changes = up.expr().xor(down.expr());
     let next = Expr::mux(up.expr(), level.expr().add(&one), level.expr().sub(&one));

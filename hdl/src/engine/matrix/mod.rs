@@ -3,7 +3,9 @@
 mod control;
 mod hop;
 
-pub(crate) use control::{advance, counter, credit_inputs, credit_name, delay, is_zero, ControlSpec, Wrapping};
+pub(crate) use control::{
+    advance, counter, credit_inputs, credit_name, delay, is_zero, up_down, ControlSpec, Wrapping,
+};
 pub(crate) use hop::product_value;
 
 use super::results::{credit_takes, Results};

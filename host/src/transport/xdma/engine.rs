@@ -215,7 +215,7 @@ impl Shared {
                 Ok(count) => {
                     moved += count;
                     // What is left of a write goes out with the next call, which tells the error that
-                    // cut it. A read cut short has met the end of a packet inside a frame.
+                    // cut it. Behind a read cut short it is not known where the next frame begins.
                     count == 0 || self.channel.direction == Direction::FromBoard && moved < end
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted && self.aborting.load(Ordering::SeqCst) => {

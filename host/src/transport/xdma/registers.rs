@@ -109,3 +109,20 @@ impl Drop for Mapping {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_can_be_mapped_is_accessed_in_memory() {
+        // A character device of the kernel's own whose shared mapping is memory.
+        let registers = Registers::open(Path::new("/dev/zero")).unwrap();
+        assert!(registers.mapped.is_some());
+        assert_eq!(registers.read(0x40).unwrap(), 0);
+        registers.write(0x40, 0x1234_5678).unwrap();
+        registers.write(SPACE_BYTES - 4, 7).unwrap();
+        assert_eq!((registers.read(0x40).unwrap(), registers.read(0x44).unwrap()), (0x1234_5678, 0));
+        assert_eq!(registers.read(SPACE_BYTES - 4).unwrap(), 7);
+    }
+}
