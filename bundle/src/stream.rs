@@ -17,6 +17,9 @@ pub enum StreamKind {
 
 /// A ready/valid stream: element `i` of a pixel travels in lane `i mod lanes` of beat
 /// `i / lanes`, lane 0 in the low bits; a beat never straddles a pixel; idle lanes are 0.
+///
+/// Where a beat holds several pixels of the tensor, neighbours of a row, these count as one pixel of as many times the
+/// channels: its elements are theirs in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {
     /// Unique name.
@@ -35,9 +38,9 @@ pub struct Stream {
     pub lanes: usize,
     /// Bits a lane takes in the payload: the element's own inside, whole bytes at the top's ports.
     pub lane_bits: u32,
-    /// Pixels a sample.
+    /// Pixels a sample, as the stream joins them.
     pub pixels: usize,
-    /// Channels (elements) a pixel.
+    /// Channels (elements) of such a pixel.
     pub channels: usize,
     /// Beats a sample: `pixels * ceil(channels / lanes)`.
     pub beats: usize,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{random_window, Bench, Random};
+use common::{lint, random_divisor, random_stream, random_window, Bench, Random};
 use ndarray::Array2;
 use std::sync::Arc;
 use systole_arith::hardware::{Linear, Thresholds};
@@ -12,7 +12,19 @@ use systole_hdl::engine::{Engine, MatrixEngine, MatrixSpec, ProductKind};
 use systole_hdl::requantize::RequantizeSpec;
 use systole_hdl::stage::{InputStream, StageSpec};
 
-fn random_case(random: &mut Random, samples: usize, windowed: bool) -> Bench {
+/// Several output pixels at once, and perhaps several input pixels a beat.
+fn in_parallel(random: &mut Random, matrix: MatrixSpec) -> MatrixSpec {
+    let pixel_lanes = random_divisor(random, matrix.row_pixels());
+    let pe = if pixel_lanes > 1 { matrix.outputs } else { matrix.pe };
+    let matrix = MatrixSpec { pixel_lanes, pe, ..matrix };
+    let together = MatrixSpec { simd: matrix.inputs, ..matrix };
+    let stride = matrix.window.map_or(1, |window| window.stride[1]);
+    let beats = (2..=pixel_lanes * stride).map(|beat_pixels| MatrixSpec { beat_pixels, ..together });
+    let choices: Vec<MatrixSpec> = beats.filter(MatrixSpec::pixels_fit).chain([matrix]).collect();
+    random.pick(&choices)
+}
+
+fn random_case(random: &mut Random, samples: usize, windowed: bool, parallel: bool) -> Bench {
     let types = [
         (IntType::Signed(8), IntType::Signed(8)),
         (IntType::Unsigned(4), IntType::Signed(4)),
@@ -42,6 +54,8 @@ fn random_case(random: &mut Random, samples: usize, windowed: bool) -> Bench {
         window,
         padding,
         tap_lanes,
+        pixel_lanes: 1,
+        beat_pixels: 1,
         inputs,
         outputs,
         pe,
@@ -52,7 +66,9 @@ fn random_case(random: &mut Random, samples: usize, windowed: bool) -> Bench {
         cells,
     };
     let matrix = if matrix.idle_lanes_are_silent() { matrix } else { MatrixSpec { tap_lanes: 1, simd: 1, ..matrix } };
-    let lanes = (matrix.outputs.div_ceil(matrix.groups() * matrix.folds())).max(1 + random.below(pe));
+    let matrix = if parallel { in_parallel(random, matrix) } else { matrix };
+    let results = matrix.results();
+    let lanes = (results.channels.div_ceil(results.groups() * matrix.folds())).max(1 + random.below(results.pe));
     let (form, output) = match random.below(2) {
         0 => (Requantizer::Linear(Linear { stride: 1, offsets: vec![0; outputs] }), IntType::Signed(20)),
         _ => {
@@ -74,15 +90,16 @@ fn random_case(random: &mut Random, samples: usize, windowed: bool) -> Bench {
     let samples: Vec<Vec<i64>> =
         (0..samples).map(|_| (0..input_pixels * inputs).map(|_| random.value(input)).collect()).collect();
     let expected = samples.iter().map(|sample| expected(&matrix, &weights, &form, sample)).collect();
+    let form = form.select(&(0..results.channels).map(|at| at % outputs).collect::<Vec<_>>());
     let engine = Engine::Matrix(MatrixEngine { name: "stage".into(), spec: matrix, weights: Arc::new(weights) });
     let spec = StageSpec {
         name: "stage".into(),
         comments: vec!["A stage under test.".into()],
-        inputs: vec![InputStream { channels: inputs, lanes: 1 + random.below(inputs) }],
+        inputs: vec![random_stream(random, engine.ports()[0])],
         requantize: RequantizeSpec {
             name: "stage_requantize".into(),
             lanes,
-            channels: outputs,
+            channels: results.channels,
             raw_bits: 20,
             form,
             output,
@@ -132,25 +149,49 @@ fn expected(matrix: &MatrixSpec, weights: &Array2<i64>, form: &Requantizer, samp
     outputs
 }
 
-fn exact_on_every_edge(seed: u64, windowed: bool) {
-    random_case(&mut Random(seed), 4, windowed).exact_on_every_edge(&format!("seed {seed}"));
+fn exact_on_every_edge(seed: u64, windowed: bool, parallel: bool) {
+    random_case(&mut Random(seed), 4, windowed, parallel).exact_on_every_edge(&format!("seed {seed}"));
 }
 
 #[test]
 fn a_stage_computes_its_matrix_product_and_moves_every_beat_on_the_predicted_edge() {
-    (0..150).for_each(|seed| exact_on_every_edge(seed, false));
+    (0..150).for_each(|seed| exact_on_every_edge(seed, false, false));
 }
 
 #[test]
 fn a_stage_with_a_window_computes_its_convolution_and_moves_every_beat_on_the_predicted_edge() {
-    (0..600).for_each(|seed| exact_on_every_edge(seed, true));
+    (0..600).for_each(|seed| exact_on_every_edge(seed, true, false));
+}
+
+#[test]
+fn a_stage_that_computes_several_pixels_at_once_moves_every_beat_on_the_predicted_edge() {
+    (2000..2600).for_each(|seed| exact_on_every_edge(seed, seed % 5 > 0, true));
+}
+
+#[test]
+fn a_stage_that_is_neither_starved_nor_held_up_takes_the_cycles_that_it_states() {
+    for seed in 3000..4500 {
+        let mut bench = random_case(&mut Random(seed), 6, seed % 5 > 0, seed % 4 > 0);
+        let port = bench.spec.engine.ports()[0];
+        bench.spec.inputs = vec![InputStream { channels: port.channels, lanes: port.lanes }];
+        bench.spec.fifo_depths = vec![bench.expected[0].len() * 2 + 60];
+        bench.without_bubbles(&format!("seed {seed}"));
+    }
+}
+
+#[test]
+fn the_verilog_of_stages_that_compute_several_pixels_at_once_is_lint_clean() {
+    for seed in 2000..2006 {
+        let bench = random_case(&mut Random(seed), 1, true, true);
+        assert_eq!(lint(&bench.spec), "", "seed {seed}: {:?}", bench.spec.engine);
+    }
 }
 
 #[test]
 fn a_stalled_stage_loses_doubles_and_swaps_nothing() {
     for seed in 1000..1120 {
         let mut random = Random(seed);
-        let bench = random_case(&mut random, 3, seed % 2 == 0);
+        let bench = random_case(&mut random, 3, seed % 2 == 0, seed % 3 == 0);
         let odds = 2 + random.below(6);
         bench.exact_when_stalled(&format!("seed {seed}"), &mut || random.below(odds) > 0);
     }

@@ -52,10 +52,22 @@ impl fmt::Display for DataflowGraph {
 
 impl fmt::Display for Folding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Folding::Matrix { pe, simd, taps: 1 } => write!(f, "pe {pe} simd {simd}"),
-            Folding::Matrix { pe, simd, taps } => write!(f, "pe {pe} simd {simd} taps {taps}"),
-            Folding::Vector { lanes, taps } => write!(f, "lanes {lanes} taps {taps}"),
+        let more = |f: &mut fmt::Formatter<'_>, what: &str, count: usize| match count == 1 {
+            true => Ok(()),
+            false => write!(f, " {what} {count}"),
+        };
+        match *self {
+            Folding::Matrix { pe, simd, taps, pixels, beat_pixels } => {
+                write!(f, "pe {pe} simd {simd}")?;
+                more(f, "taps", taps)?;
+                more(f, "pixels", pixels)?;
+                more(f, "input pixels", beat_pixels)
+            }
+            Folding::Vector { lanes, taps, pixels, beat_pixels } => {
+                write!(f, "lanes {lanes} taps {taps}")?;
+                more(f, "pixels", pixels)?;
+                more(f, "input pixels", beat_pixels)
+            }
             Folding::Lanes { lanes } => write!(f, "lanes {lanes}"),
         }
     }

@@ -33,14 +33,17 @@ impl Stage {
     /// # Errors
     /// If its input cannot be regrouped, which `verify` excludes.
     pub fn figures(&self) -> Result<StageFigures, RegroupError> {
-        let (pe, channels, taps) = match self.folding {
-            Folding::Matrix { pe, simd, taps } => (pe, simd, taps),
-            Folding::Vector { lanes, taps } => (lanes, 1, taps),
-            Folding::Lanes { lanes } => (lanes, 1, 1),
-        };
         let engine = &self.spec.engine;
+        let (pe, channels, taps, pixels) = match self.folding {
+            Folding::Matrix { pe, simd, taps, pixels, .. } => (pe, simd, taps, pixels),
+            Folding::Vector { lanes, taps, pixels, .. } => (lanes, 1, taps, pixels),
+            Folding::Lanes { lanes } => {
+                let pixels = lanes.div_ceil(self.output.channels());
+                (lanes / pixels, 1, 1, pixels)
+            }
+        };
         Ok(StageFigures {
-            folding: FoldingFigures { output_channels: pe, input_channels: channels, taps, pixels: 1 },
+            folding: FoldingFigures { output_channels: pe, input_channels: channels, taps, pixels },
             pe,
             simd: channels * taps,
             multipliers: engine.multipliers(),

@@ -23,6 +23,7 @@ use petgraph::graph::{DiGraph, EdgeIndex, NodeIndex};
 use petgraph::visit::EdgeRef;
 use petgraph::Direction;
 use systole_hdl::cells::Cells;
+use systole_hdl::engine::EnginePort;
 use systole_hdl::stage::StageSpec;
 
 /// Entries of the buffer that registers a port's handshake.
@@ -35,7 +36,7 @@ pub struct EngineId(pub u32);
 /// How a stage's loop nest is folded onto its engine: one variant an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Folding {
-    /// The matrix engine: PE output channels by SIMD input channels by window taps.
+    /// The matrix engine: PE output channels by SIMD input channels by window taps by output pixels.
     Matrix {
         /// Output channels computed in parallel.
         pe: usize,
@@ -43,15 +44,24 @@ pub enum Folding {
         simd: usize,
         /// Window taps multiplied in parallel.
         taps: usize,
+        /// Output pixels of a row computed in parallel.
+        pixels: usize,
+        /// Input pixels a beat.
+        beat_pixels: usize,
     },
-    /// The vector engine: channels by window taps.
+    /// The vector engine: channels by window taps by windows.
     Vector {
         /// Channels computed in parallel.
         lanes: usize,
         /// Window taps read in parallel.
         taps: usize,
+        /// Output pixels of a row computed in parallel.
+        pixels: usize,
+        /// Input pixels a beat.
+        beat_pixels: usize,
     },
-    /// Elementwise engines, concatenation and global reduction: elements a beat.
+    /// Elementwise engines, concatenation and global reduction: elements a beat. Elementwise engines can take
+    /// several whole pixels a beat.
     Lanes {
         /// Elements in parallel.
         lanes: usize,
@@ -87,8 +97,29 @@ pub struct Port {
     pub prefix: String,
     /// Elements a beat.
     pub lanes: usize,
+    /// Neighbouring pixels that travel as one, see [`Channel::joined`].
+    pub joined: usize,
     /// The host's side.
     pub border: Border,
+}
+
+impl Port {
+    /// The port's stream of `tensor`, as an engine would read it.
+    pub fn stream(&self, tensor: &QuantTensor) -> EnginePort {
+        Port::stream_of(tensor, self.lanes, self.joined)
+    }
+
+    /// As [`Port::stream`], of a port with so many lanes and `joined` pixels that travel as one.
+    pub fn stream_of(tensor: &QuantTensor, lanes: usize, joined: usize) -> EnginePort {
+        let (pixels, channels) = (tensor.pixels() / joined, tensor.channels() * joined);
+        EnginePort { pixels, channels, lanes, element_bits: tensor.element.bits() }
+    }
+
+    /// Beats of `tensor` at the port.
+    pub fn beats(&self, tensor: &QuantTensor) -> u64 {
+        let EnginePort { pixels, channels, lanes, .. } = self.stream(tensor);
+        (pixels * channels.div_ceil(lanes)) as u64
+    }
 }
 
 /// A stage of the pipeline.
@@ -130,6 +161,8 @@ pub struct Channel {
     pub tensor: QuantTensor,
     /// Elements a beat.
     pub lanes: usize,
+    /// Neighbouring pixels of a row that travel as one, of so many times the channels: a beat can hold several.
+    pub joined: usize,
     /// What carries it.
     pub link: Link,
     /// Entries of its FIFO.
@@ -141,9 +174,19 @@ pub struct Channel {
 }
 
 impl Channel {
+    /// Pixels a sample, neighbours that travel as one counted once.
+    pub fn pixels(&self) -> usize {
+        self.tensor.pixels() / self.joined
+    }
+
+    /// Elements of such a pixel.
+    pub fn channels(&self) -> usize {
+        self.tensor.channels() * self.joined
+    }
+
     /// Beats a sample.
     pub fn beats(&self) -> u64 {
-        (self.tensor.pixels() * self.tensor.channels().div_ceil(self.lanes)) as u64
+        (self.pixels() * self.channels().div_ceil(self.lanes)) as u64
     }
 
     /// Bits of a beat on the chip.

@@ -3,6 +3,7 @@
 use super::{DataflowGraph, Node, PORT_BUFFER_DEPTH};
 use petgraph::graph::{EdgeIndex, NodeIndex};
 use std::collections::HashMap;
+use systole_hdl::stage::{input_regroup, InputStream};
 use systole_hdl::stream::{FifoSpec, RegroupError, RegroupSpec, StreamEnd};
 use systole_hdl::timing::{ActorId, Deadlock, EdgeId, Give, Phase, Steady, SteadyError, Take, TokenModel};
 
@@ -58,7 +59,7 @@ impl DataflowGraph {
                 }
                 (Node::Output(port), Some(input)) => {
                     let Some(channel) = self.channel_into(index) else { continue };
-                    let beats = channel.tensor.pixels() as u64 * channel.tensor.channels().div_ceil(port.lanes) as u64;
+                    let beats = port.beats(&channel.tensor);
                     let end = match self.output_regroup(index) {
                         None => input,
                         Some(block) => add_output_regroup(&mut model, &block, input, channel.tensor.elements())?,
@@ -81,14 +82,8 @@ impl DataflowGraph {
     /// The block between the last stage's lanes and the output port's, where they differ.
     pub fn output_regroup(&self, output: NodeIndex) -> Option<RegroupSpec> {
         let (Node::Output(port), Some(channel)) = (&self.graph[output], self.channel_into(output)) else { return None };
-        (port.lanes != channel.lanes).then(|| RegroupSpec {
-            in_channels: channel.tensor.channels(),
-            in_lanes: channel.lanes,
-            out_channels: channel.tensor.channels(),
-            out_lanes: port.lanes,
-            element_bits: channel.tensor.element.bits(),
-            mask_idle_lanes: false,
-        })
+        let stream = InputStream { channels: channel.channels(), lanes: channel.lanes };
+        input_regroup(stream, port.stream(&channel.tensor))
     }
 }
 
@@ -132,8 +127,15 @@ impl TimedDesign {
     /// # Errors
     /// If the design stops.
     pub fn settled(&self) -> Result<u64, Deadlock> {
-        let in_flight = self.model.latency(self.source, self.sink)? / self.model.bound().max(1);
-        Ok(16 + 4 * (self.credits.len() as u64 + in_flight))
+        Ok(16 + 4 * (self.credits.len() as u64 + self.under_way()?))
+    }
+
+    /// Samples that can be under way at once: the latency of one over the interval of the slowest stage.
+    ///
+    /// # Errors
+    /// If the design stops.
+    pub fn under_way(&self) -> Result<u64, Deadlock> {
+        Ok(self.model.latency(self.source, self.sink)? / self.model.bound().max(1))
     }
 
     /// The exact figures of a free run and of one sample alone.

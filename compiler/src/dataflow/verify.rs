@@ -41,7 +41,7 @@ impl DataflowGraph {
             }
             for ((&edge, port), input) in read.iter().zip(&ports).zip(&spec.inputs) {
                 let channel = &self.graph[edge];
-                if channel.lanes != input.lanes || channel.tensor.channels() != input.channels {
+                if channel.lanes != input.lanes || channel.channels() != input.channels {
                     return broken(format!("it does not read what `{}` carries", channel.name));
                 }
                 if channel.tensor.element.bits() != port.element_bits
@@ -56,7 +56,8 @@ impl DataflowGraph {
             let results = spec.engine.results();
             for (&edge, &depth) in written.iter().zip(&spec.fifo_depths) {
                 let channel = &self.graph[edge];
-                if channel.lanes != spec.out_lanes() || channel.tensor.elements() != results.pixels * results.channels {
+                let carried = (channel.lanes, channel.pixels(), channel.channels());
+                if carried != (spec.out_lanes(), results.pixels, results.channels) {
                     return broken(format!("`{}` does not carry its output", channel.name));
                 }
                 if channel.tensor.element != spec.requantize.output || channel.fifo_depth != depth {
@@ -68,6 +69,14 @@ impl DataflowGraph {
             }
             if results.pe == 0 || results.pe > results.channels {
                 return broken(format!("{} results a group do not fit {} channels", results.pe, results.channels));
+            }
+            let pixels_fit = match &spec.engine {
+                Engine::Matrix(engine) => engine.spec.pixels_fit(),
+                Engine::Vector(engine) => engine.spec.pixels_fit(),
+                _ => true,
+            };
+            if !pixels_fit {
+                return broken("its pixels in parallel do not fit its rows".into());
             }
             if let Engine::Matrix(MatrixEngine { spec: matrix, weights, .. }) = &spec.engine {
                 if weights.dim() != (matrix.outputs, matrix.taps() * matrix.inputs) {

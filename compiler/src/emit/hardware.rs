@@ -1,10 +1,11 @@
 //! The design's Verilog and ROM images.
 
 use super::shell::{self, ShellOptions};
-use crate::dataflow::{DataflowGraph, Figures, Node, PORT_BUFFER_DEPTH};
+use crate::dataflow::{DataflowGraph, Figures, Node, Port, PORT_BUFFER_DEPTH};
 use crate::diagnostic::CompileError;
 use std::sync::Arc;
 use systole_bundle::DesignHash;
+use systole_hdl::engine::EnginePort;
 use systole_hdl::shell::ShellSpec;
 use systole_hdl::top::{PortSpec, TopSpec, TopStage};
 use systole_hdl::typed::{self, Module};
@@ -90,7 +91,7 @@ fn top(design: &DataflowGraph) -> Option<TopSpec> {
     let order = design.order();
     let (first, last) = (*order.first()?, *order.last()?);
     let (input, output) = (design.channel_out_of(first)?, design.channel_into(last)?);
-    let Node::Output(port) = &design.graph[last] else { return None };
+    let (Node::Input(source), Node::Output(port)) = (&design.graph[first], &design.graph[last]) else { return None };
     let names =
         |edges: Vec<petgraph::graph::EdgeIndex>| edges.iter().map(|&edge| design.graph[edge].name.clone()).collect();
     let mut stages = Vec::new();
@@ -103,11 +104,9 @@ fn top(design: &DataflowGraph) -> Option<TopSpec> {
             });
         }
     }
-    let spec = |channel: &crate::dataflow::Channel, lanes: usize| PortSpec {
-        element: channel.tensor.element,
-        lanes,
-        channels: channel.tensor.channels(),
-        pixels: channel.tensor.pixels(),
+    let spec = |channel: &crate::dataflow::Channel, port: &Port| {
+        let EnginePort { pixels, channels, lanes, .. } = port.stream(&channel.tensor);
+        PortSpec { element: channel.tensor.element, lanes, channels, pixels }
     };
     Some(TopSpec {
         name: design.name.clone(),
@@ -127,11 +126,11 @@ fn top(design: &DataflowGraph) -> Option<TopSpec> {
             ),
         ],
         cells: design.cells,
-        input: spec(input, input.lanes),
+        input: spec(input, source),
         input_stream: input.name.clone(),
         stages,
         output_stream: output.name.clone(),
-        output: spec(output, port.lanes),
+        output: spec(output, port),
         output_regroup: design.output_regroup(last),
         port_buffer_depth: PORT_BUFFER_DEPTH,
     })

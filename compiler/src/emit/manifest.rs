@@ -1,12 +1,13 @@
 //! The manifest of a design.
 
 use super::Hardware;
-use crate::dataflow::{Channel, DataflowGraph, Figures, Node, PORT_BUFFER_DEPTH};
+use crate::dataflow::{Channel, DataflowGraph, Figures, Node, Port, PORT_BUFFER_DEPTH};
 use crate::diagnostic::CompileError;
 use crate::quant::QuantTensor;
 use systole_bundle::manifest::{Border, Device, Fifo, Manifest, Predicted, Stage, Tensor, Totals, FORMAT};
 use systole_bundle::registers::ABI_VERSION;
 use systole_bundle::{Stream, StreamKind};
+use systole_hdl::engine::EnginePort;
 use systole_hdl::stream::FifoSpec;
 
 /// Describes a design.
@@ -25,7 +26,7 @@ pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) 
             Node::Input(port) => {
                 let Some(channel) = written else { continue };
                 tensors.push(tensor(&channel.tensor));
-                streams.push(port_stream(channel, channel.lanes, StreamKind::Input, None, consumers(design, index)));
+                streams.push(port_stream(channel, port, StreamKind::Input, None, consumers(design, index)));
                 streams.push(inner_stream(channel, None, consumers(design, index)));
                 fifos.push(fifo(design, &channel.name, PORT_BUFFER_DEPTH, channel.beat_bits()));
                 input_border.push(border(&channel.tensor, &port.border));
@@ -33,7 +34,7 @@ pub fn describe(design: &DataflowGraph, figures: &Figures, hardware: &Hardware) 
             Node::Output(port) => {
                 let Some(channel) = read else { continue };
                 let producer = producer(design, index);
-                streams.push(port_stream(channel, port.lanes, StreamKind::Output, producer, Vec::new()));
+                streams.push(port_stream(channel, port, StreamKind::Output, producer, Vec::new()));
                 output_border.push(border(&channel.tensor, &port.border));
             }
             Node::Stage(stage) => {
@@ -162,8 +163,8 @@ fn inner_stream(channel: &Channel, producer: Option<String>, consumers: Vec<Stri
         element: channel.tensor.element,
         lanes: channel.lanes,
         lane_bits: channel.tensor.element.bits(),
-        pixels: channel.tensor.pixels(),
-        channels: channel.tensor.channels(),
+        pixels: channel.pixels(),
+        channels: channel.channels(),
         beats: channel.beats() as usize,
         data: format!("{}_data", channel.name),
         valid: format!("{}_valid", channel.name),
@@ -174,19 +175,22 @@ fn inner_stream(channel: &Channel, producer: Option<String>, consumers: Vec<Stri
 /// A stream at a port of the top: lanes of whole bytes.
 fn port_stream(
     channel: &Channel,
-    lanes: usize,
+    port: &Port,
     kind: StreamKind,
     producer: Option<String>,
     consumers: Vec<String>,
 ) -> Stream {
     let prefix = if kind == StreamKind::Input { "s_axis" } else { "m_axis" };
     let inner = inner_stream(channel, producer, consumers);
+    let EnginePort { pixels, channels, lanes, .. } = port.stream(&channel.tensor);
     Stream {
         name: prefix.into(),
         kind,
         lanes,
         lane_bits: inner.lane_bits.div_ceil(8) * 8,
-        beats: inner.pixels * inner.channels.div_ceil(lanes),
+        pixels,
+        channels,
+        beats: pixels * channels.div_ceil(lanes),
         data: format!("{prefix}_tdata"),
         valid: format!("{prefix}_tvalid"),
         ready: format!("{prefix}_tready"),

@@ -94,49 +94,61 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
     if let Some(lanes) = options.output_lanes {
         limits.push(port_limit("output", lanes, tensor(output))?);
     }
+    let output_port = options.output_lanes.map(|lanes| (lanes, joined(tensor(output), lanes)));
     let foldings = schedule::folding::fold(&shapes, options.goal, &limits)
         .map_err(|error| CompileError::model(error.to_string(), "change the goal as said, or the network"))?;
     let engines: Vec<Engine> = shapes.iter().zip(&foldings).map(|(shape, &folding)| shape.folded(folding)).collect();
-    // Whether every reader of a stream can regroup beats of so many lanes.
-    let fits = |from: &QuantTensor, readers: &[Reader], lanes: usize| {
-        let stream = InputStream { channels: from.channels(), lanes };
-        readers.iter().all(|reader| match *reader {
-            Reader::Stage { stage, port } => {
-                let port = engines[stage].ports()[port];
-                input_regroup(stream, port).is_none_or(|block| block.added().is_ok())
-            }
-            Reader::Output => true,
+    // Whether every reader of a stream can regroup its beats.
+    let fits = |from: &QuantTensor, readers: &[Reader], stream: InputStream| {
+        readers.iter().all(|reader| {
+            let port = match *reader {
+                Reader::Stage { stage, port } => engines[stage].ports()[port],
+                Reader::Output => match output_port {
+                    Some((lanes, joined)) => Port::stream_of(from, lanes, joined),
+                    None => return true,
+                },
+            };
+            input_regroup(stream, port).is_none_or(|block| block.added().is_ok())
         })
     };
 
     let mut graph = DiGraph::new();
+    let image = tensor(input);
+    let wide = |lanes: usize| InputStream { channels: image.channels() * joined(image, lanes), lanes };
     let input_lanes = match (options.input_lanes, first.first()) {
         (Some(lanes), _) => lanes,
         (None, Some(&Reader::Stage { stage, port })) => {
-            let wanted = engines[stage].ports()[port].lanes.min(tensor(input).channels());
-            (1..=wanted).rev().find(|&lanes| fits(tensor(input), first, lanes)).unwrap_or(1)
+            let wanted = engines[stage].ports()[port].lanes;
+            let suits = |&lanes: &usize| port_lanes_fit(image, lanes) && fits(image, first, wide(lanes));
+            (1..=wanted).rev().find(suits).unwrap_or(1)
         }
         (None, _) => 1,
     };
-    if !fits(tensor(input), first, input_lanes) {
-        return Err(misfit("the input", tensor(input), input_lanes, "choose other `--input-lanes`"));
+    if !fits(image, first, wide(input_lanes)) {
+        return Err(misfit("the input", image, input_lanes, "choose other `--input-lanes`"));
     }
-    let port = Port { prefix: "s_axis".into(), lanes: input_lanes, border: quant.inputs[0].clone() };
+    let input_joined = joined(image, input_lanes);
+    let port =
+        Port { prefix: "s_axis".into(), lanes: input_lanes, joined: input_joined, border: quant.inputs[0].clone() };
     let source = graph.add_node(Node::Input(port));
     let mut nodes: Vec<NodeIndex> = Vec::with_capacity(planned.len());
-    let mut lanes_of: HashMap<TensorId, (usize, NodeIndex)> = HashMap::from([(input, (input_lanes, source))]);
+    let mut written: HashMap<TensorId, (usize, usize, NodeIndex)> =
+        HashMap::from([(input, (input_lanes, input_joined, source))]);
     for (index, (stage, folding)) in planned.iter().zip(&foldings).enumerate() {
         let engine = engines[index].clone();
         let results = engine.results();
-        let requantize = |lanes: usize| stage.requantize(lanes, results.bits, options.cells);
+        let wide = results.channels;
+        let requantize = |lanes: usize| stage.requantize((lanes, wide), results.bits, options.cells);
         let readers = &readers[&stage.output];
-        let suits = |lanes: usize| stage.plan.suits(lanes) && fits(stage.tensor, readers, lanes);
+        let suits = |lanes: usize| {
+            stage.plan.suits(lanes, wide) && fits(stage.tensor, readers, InputStream { channels: wide, lanes })
+        };
         let Some(lanes) = lanes::choose(&results, &requantize, &suits) else {
             return Err(misfit(&stage.node, stage.tensor, results.pe, "choose another budget"));
         };
-        let streams = stage.inputs.iter().map(|id| InputStream {
-            channels: tensor(*id).channels(),
-            lanes: lanes_of.get(id).map_or(1, |&(lanes, _)| lanes),
+        let streams = stage.inputs.iter().map(|id| {
+            let (lanes, joined) = written.get(id).map_or((1, 1), |&(lanes, joined, _)| (lanes, joined));
+            InputStream { channels: tensor(*id).channels() * joined, lanes }
         });
         let node = graph.add_node(Node::Stage(Box::new(stage.stage(
             index,
@@ -147,16 +159,16 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
             readers.len(),
         ))));
         nodes.push(node);
-        lanes_of.insert(stage.output, (lanes, node));
+        written.insert(stage.output, (lanes, (wide / stage.tensor.channels()).max(1), node));
     }
-    let out_lanes = lanes_of.get(&output).map_or(1, |&(lanes, _)| lanes);
-    let lanes = options.output_lanes.unwrap_or(out_lanes);
-    let port = Port { prefix: "m_axis".into(), lanes, border: quant.outputs[0].clone() };
+    let last = written.get(&output).map_or((1, 1), |&(lanes, joined, _)| (lanes, joined));
+    let (lanes, joined) = output_port.unwrap_or(last);
+    let port = Port { prefix: "m_axis".into(), lanes, joined, border: quant.outputs[0].clone() };
     let sink = graph.add_node(Node::Output(port));
-    let written =
+    let streams =
         std::iter::once(("input".to_string(), input)).chain(planned.iter().map(|s| (s.name.clone(), s.output)));
-    for (name, id) in written {
-        let Some(&(lanes, from)) = lanes_of.get(&id) else { continue };
+    for (name, id) in streams {
+        let Some(&(lanes, joined, from)) = written.get(&id) else { continue };
         for (branch, reader) in readers[&id].iter().enumerate() {
             let (to, port) = match *reader {
                 Reader::Stage { stage, port } => (nodes[stage], port),
@@ -167,8 +179,8 @@ pub fn run(quant: &QuantGraph, options: &ScheduleOptions) -> Result<DataflowGrap
                 _ => format!("{name}_stream_{branch}"),
             };
             let tensor = tensor(id).clone();
-            let fifo_depth = PORT_BUFFER_DEPTH;
-            graph.add_edge(from, to, Channel { name, tensor, lanes, link: Link::OnChip, fifo_depth, port, branch });
+            let (link, fifo_depth) = (Link::OnChip, PORT_BUFFER_DEPTH);
+            graph.add_edge(from, to, Channel { name, tensor, lanes, joined, link, fifo_depth, port, branch });
         }
     }
     let budget = match options.goal {
@@ -285,15 +297,33 @@ fn readers(planned: &[Planned], input: TensorId, output: TensorId) -> HashMap<Te
     readers
 }
 
+/// Pixels that travel as one at a port of so many lanes: more than one where a beat holds several.
+fn joined(tensor: &QuantTensor, lanes: usize) -> usize {
+    lanes.div_ceil(tensor.channels())
+}
+
+/// Whether a port can have so many lanes: those of a pixel or fewer, or of several whole pixels that make up a sample.
+fn port_lanes_fit(tensor: &QuantTensor, lanes: usize) -> bool {
+    let channels = tensor.channels();
+    let whole = lanes.is_multiple_of(channels) && tensor.pixels().is_multiple_of(joined(tensor, lanes));
+    lanes > 0 && (lanes <= channels || whole)
+}
+
 fn port_limit(port: &str, lanes: usize, tensor: &QuantTensor) -> Result<(String, u64), CompileError> {
     let channels = tensor.channels();
-    if lanes == 0 || lanes > channels {
+    if !port_lanes_fit(tensor, lanes) {
+        let whole = match tensor.pixels() {
+            1 => String::new(),
+            pixels => format!(", or {channels} times a divisor of {pixels}"),
+        };
         return Err(CompileError::model(
             format!("the {port} port cannot have {lanes} lanes for {channels} channels a pixel"),
-            format!("use 1 to {channels}"),
+            format!("use 1 to {channels}{whole}"),
         ));
     }
-    Ok((format!("the {port} port with {lanes} lanes"), (tensor.pixels() * channels.div_ceil(lanes)) as u64))
+    let stream = Port::stream_of(tensor, lanes, joined(tensor, lanes));
+    let beats = stream.pixels * stream.channels.div_ceil(stream.lanes);
+    Ok((format!("the {port} port with {lanes} lanes"), beats as u64))
 }
 
 /// No number of lanes suits a reshape behind a stream.
@@ -304,9 +334,9 @@ fn misfit(node: &str, tensor: &QuantTensor, lanes: usize, remedy: &str) -> Compi
 }
 
 impl Planned<'_> {
-    /// The requantizer with a number of lanes.
-    fn requantize(&self, lanes: usize, raw_bits: u32, cells: Cells) -> RequantizeSpec {
-        let (channels, form) = self.plan.requantizer(lanes);
+    /// The requantizer with a number of lanes, for pixels of `wide` channels.
+    fn requantize(&self, (lanes, wide): (usize, usize), raw_bits: u32, cells: Cells) -> RequantizeSpec {
+        let (channels, form) = self.plan.requantizer(lanes, wide);
         RequantizeSpec {
             name: format!("{}_requantize", self.name),
             lanes,
@@ -386,6 +416,7 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
     let mut timed = design.timed().map_err(|error| internal(error.to_string()))?;
     let mut edges = Vec::new();
     let mut fifos = Vec::new();
+    let mut samples = Vec::new();
     let part = parts(design);
     for index in design.order() {
         let Node::Stage(stage) = &design.graph[index] else { continue };
@@ -395,6 +426,7 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
         let in_flight = (stage.timing.latency + 8) * least;
         for edge in design.channels_out_of(index) {
             edges.push((index, edge));
+            samples.push(a_sample);
             fifos.push(fifo::Fifo {
                 credits: timed.credits[&edge],
                 width: u64::from(stage.spec.out_width()),
@@ -405,6 +437,12 @@ fn size_fifos(design: &mut DataflowGraph, effort: u64) -> Result<(), CompileErro
         }
     }
     for fifo in &fifos {
+        timed.model.set_initial(fifo.credits, fifo.ample);
+    }
+    // A skip path holds as many samples as are under way beside it.
+    let under_way = timed.under_way().map_err(|error| internal(error.to_string()))?;
+    for (fifo, a_sample) in fifos.iter_mut().zip(samples) {
+        fifo.ample += under_way.saturating_sub(1) * a_sample;
         timed.model.set_initial(fifo.credits, fifo.ample);
     }
     let settled = timed.settled().map_err(|error| internal(error.to_string()))?;

@@ -1,9 +1,11 @@
 //! Scheduling: foldings, requantizer lanes and FIFO depths of a dataflow design.
 
+mod candidates;
 pub mod fifo;
 mod fifo_search;
 pub mod folding;
 pub mod lanes;
 pub mod plan;
 
-pub use folding::{folded, Goal, ScheduleError, StageShape};
+pub use candidates::folded;
+pub use folding::{Goal, ScheduleError, StageShape};

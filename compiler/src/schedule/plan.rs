@@ -43,19 +43,24 @@ pub struct Site<'q> {
 }
 
 impl Plan {
-    /// Channels and form of the requantizer with a number of lanes.
-    pub fn requantizer(&self, lanes: usize) -> (usize, Requantizer) {
-        match self.is_uniform() {
-            true => (lanes, repeated(&self.form, lanes)),
-            false => (self.channels, self.form.clone()),
+    /// Channels and form of the requantizer with a number of lanes, where neighbouring pixels leave as one of `wide`
+    /// channels.
+    pub fn requantizer(&self, lanes: usize, wide: usize) -> (usize, Requantizer) {
+        let times = |count: usize| self.form.select(&(0..count).map(|at| at % self.channels).collect::<Vec<_>>());
+        match () {
+            () if self.is_uniform() => (lanes, repeated(&self.form, lanes)),
+            // As the pixels come, each with the same beats.
+            () if self.channels >= wide || self.channels.is_multiple_of(lanes) => (self.channels, self.form.clone()),
+            () if lanes.is_multiple_of(self.channels) && wide.is_multiple_of(lanes) => (lanes, times(lanes)),
+            () => (wide, times(wide)),
         }
     }
 
-    /// Whether `lanes` requantizers count through a pixel as the engine's results do.
-    pub fn suits(&self, lanes: usize) -> bool {
+    /// Whether `lanes` requantizers count through pixels of `wide` channels as the engine's results do.
+    pub fn suits(&self, lanes: usize, wide: usize) -> bool {
         let pixel = self.engine.results().channels;
         let plain = self.channels == pixel && !self.is_uniform();
-        plain || pixel.is_multiple_of(lanes)
+        plain || wide.is_multiple_of(lanes)
     }
 
     fn is_uniform(&self) -> bool {
@@ -146,6 +151,8 @@ impl Site<'_> {
             window,
             padding: product.input_zero_point,
             tap_lanes: 1,
+            pixel_lanes: 1,
+            beat_pixels: 1,
             inputs: input.channels(),
             outputs: self.output.channels(),
             pe: 1,
@@ -175,6 +182,8 @@ impl Site<'_> {
             channels: self.output.channels(),
             lanes: 1,
             tap_lanes: 1,
+            pixel_lanes: 1,
+            beat_pixels: 1,
             input: input.element,
             op: VectorOp::Multiply(product.weight_type),
             accumulator_bits: product.raw_range(&input)?.signed_bits(),
@@ -197,6 +206,8 @@ impl Site<'_> {
             channels: input.channels(),
             lanes: 1,
             tap_lanes: 1,
+            pixel_lanes: 1,
+            beat_pixels: 1,
             input: input.element,
             op: VectorOp::Reduce(reduction),
             accumulator_bits: reduction.bits(input.element.range(), window.taps()),

@@ -1,10 +1,10 @@
 //! The matrix engine with its weights, as it stands in a stage.
 
 use super::matrix::{credit_name, delay, ControlSpec};
-use super::window::{WindowControl, WindowWires};
+use super::window::{BankReads, WindowControl, WindowWires};
 use super::{Beats, CreditGate, EnginePort, MatrixSpec, Offered, WindowSpec};
 use crate::memory::RomSpec;
-use crate::stream::RegroupBuildError;
+use crate::stream::{bits_for, RegroupBuildError};
 use crate::typed::{bit, uint, Expr, ModuleBuilder, Signal};
 use std::sync::Arc;
 
@@ -26,8 +26,10 @@ struct Control {
     issue: Signal,
     first: Signal,
     last: Signal,
-    /// One a tap lane.
-    read_addresses: Vec<Signal>,
+    /// For each tap lane, of each bank.
+    read_addresses: Vec<Vec<Signal>>,
+    /// For each tap lane, the bank of the first pixel lane where it changes.
+    first_banks: Vec<Option<Signal>>,
     /// One a tap lane, where there is padding.
     padding: Vec<Signal>,
     weight_address: Signal,
@@ -36,10 +38,11 @@ struct Control {
 impl MatrixEngine {
     /// The stream it reads.
     pub fn port(&self) -> EnginePort {
+        let together = self.spec.beat_pixels;
         EnginePort {
-            pixels: self.spec.input_pixels(),
-            channels: self.spec.inputs,
-            lanes: self.spec.simd,
+            pixels: self.spec.input_pixels() / together,
+            channels: self.spec.inputs * together,
+            lanes: self.spec.simd * together,
             element_bits: self.spec.input.bits(),
         }
     }
@@ -63,7 +66,7 @@ impl MatrixEngine {
         let valid = delay(m, "sums_valid", control.issue, wait, true);
         let first = delay(m, "sums_first", control.first, wait, false);
         let last = delay(m, "sums_last", control.last, wait, false);
-        let results = Beats::wires(m, "results", spec.pe as u32 * spec.accumulator_bits);
+        let results = Beats::wires(m, "results", (spec.pixel_lanes * spec.pe) as u32 * spec.accumulator_bits);
         m.instance(
             "accumulators",
             &spec.accumulator_module()?,
@@ -88,9 +91,9 @@ impl MatrixEngine {
     ) -> Result<Control, RegroupBuildError> {
         let control = ControlSpec { matrix: &self.spec, gate };
         let (address, weight) = (control.replay_address_bits(), control.weight_address_bits());
-        let wires = Control::wires(m, 1, false, address, weight);
+        let wires = Control::wires(m, &self.spec, address, weight);
         let mut ports = wires.ports(input, returned);
-        ports.push(("read_address".into(), wires.read_addresses[0].expr()));
+        ports.push(("read_address".into(), wires.read_addresses[0][0].expr()));
         m.instance("control", &control.module()?, &ports);
         Ok(wires)
     }
@@ -102,11 +105,14 @@ impl MatrixEngine {
         control: &WindowControl<'_>,
         returned: &[Expr],
     ) -> Result<Control, RegroupBuildError> {
-        let wires =
-            Control::wires(m, self.spec.tap_lanes, self.spec.masks(), control.address_bits(), control.fold_bits());
+        let wires = Control::wires(m, &self.spec, control.address_bits(), control.fold_bits());
         let mut ports = wires.ports(input, returned);
-        let addresses = wires.read_addresses.iter().enumerate();
-        ports.extend(addresses.map(|(lane, signal)| (WindowWires::address(lane), signal.expr())));
+        for (lane, banks) in wires.read_addresses.iter().enumerate() {
+            let addresses = banks.iter().enumerate();
+            ports.extend(addresses.map(|(bank, at)| (WindowWires::address(control.spec, lane, bank), at.expr())));
+        }
+        let turns = wires.first_banks.iter().enumerate();
+        ports.extend(turns.filter_map(|(lane, bank)| Some((WindowWires::turn(lane), (*bank)?.expr()))));
         let masks = wires.padding.iter().enumerate();
         ports.extend(masks.map(|(lane, signal)| (WindowWires::mask(lane), signal.expr())));
         m.instance("control", &control.module()?, &ports);
@@ -116,9 +122,10 @@ impl MatrixEngine {
     /// The systolic chain and the weight memories beside it. Returns the last hop's sums.
     fn hops(&self, m: &mut ModuleBuilder, data: Signal, control: &Control) -> Result<Signal, RegroupBuildError> {
         let spec = &self.spec;
-        let sums_type = uint(spec.pe as u32 * spec.accumulator_bits);
+        let sums_type = uint((spec.pixel_lanes * spec.pe) as u32 * spec.accumulator_bits);
         let input_bits = spec.input.bits();
         let mut read_addresses = control.read_addresses.clone();
+        let mut first_banks = control.first_banks.clone();
         let mut padding = control.padding.clone();
         let mut weight_address = control.weight_address;
         let mut sums: Option<Signal> = None;
@@ -131,8 +138,15 @@ impl MatrixEngine {
                     true => format!("{what}_{hop}"),
                     false => format!("{what}_{hop}_tap{lane}"),
                 };
-                for (lane, address) in read_addresses.iter_mut().enumerate().skip(tap_lane) {
-                    *address = m.registered(named("read_address", lane), *address);
+                for (lane, banks) in read_addresses.iter_mut().enumerate().skip(tap_lane) {
+                    for (bank, address) in banks.iter_mut().enumerate() {
+                        *address = m.registered(named(&spec.bank_address(bank), lane), *address);
+                    }
+                }
+                for (lane, bank) in first_banks.iter_mut().enumerate().skip(tap_lane) {
+                    if let Some(bank) = bank {
+                        *bank = m.registered(named("first_bank", lane), *bank);
+                    }
                 }
                 for (lane, mask) in padding.iter_mut().enumerate().skip(tap_lane) {
                     *mask = m.registered(named("padding", lane), *mask);
@@ -148,18 +162,24 @@ impl MatrixEngine {
                 &[("address", weight_address.expr()), ("data", weights.expr())],
             );
             let after = m.wire(format!("sums_{hop}"), sums_type);
-            let low = first_lane as u32 * input_bits;
+            let word = |pixel: usize| {
+                let low = (pixel * spec.simd + first_lane) as u32 * input_bits;
+                data.expr().slice(low, lanes as u32 * input_bits)
+            };
+            let words: Vec<Expr> = (0..spec.beat_pixels).rev().map(word).collect();
             let mut ports = vec![
-                ("write", control.write.expr()),
-                ("write_address", control.write_address.expr()),
-                ("write_data", data.expr().slice(low, lanes as u32 * input_bits)),
-                ("read_address", read_addresses[tap_lane].expr()),
-                ("weights", weights.expr()),
-                ("sums_in", sums.map_or(Expr::lit(sums_type, 0), |signal| signal.expr())),
-                ("sums_out", after.expr()),
+                ("write".to_string(), control.write.expr()),
+                ("write_address".into(), control.write_address.expr()),
+                ("write_data".into(), Expr::concat(&words)),
+                ("weights".into(), weights.expr()),
+                ("sums_in".into(), sums.map_or(Expr::lit(sums_type, 0), |signal| signal.expr())),
+                ("sums_out".into(), after.expr()),
             ];
+            let addresses = read_addresses[tap_lane].iter().enumerate();
+            ports.extend(addresses.map(|(bank, address)| (spec.bank_address(bank), address.expr())));
+            ports.extend(first_banks[tap_lane].map(|bank| ("first_bank".to_string(), bank.expr())));
             if let Some(mask) = padding.get(tap_lane) {
-                ports.push(("padding", mask.expr()));
+                ports.push(("padding".into(), mask.expr()));
             }
             m.instance(format!("hop_{hop}"), &spec.hop_module(hop)?, &ports);
             sums = Some(after);
@@ -176,18 +196,29 @@ impl MatrixEngine {
 }
 
 impl Control {
-    fn wires(m: &mut ModuleBuilder, tap_lanes: usize, masks: bool, address: u32, weight: u32) -> Self {
+    fn wires(m: &mut ModuleBuilder, spec: &MatrixSpec, address: u32, weight: u32) -> Self {
+        let tap_lanes = spec.tap_lanes;
         let named =
             |name: &str, lane: usize| if tap_lanes == 1 { name.to_string() } else { format!("{name}_tap{lane}") };
-        let masked = if masks { tap_lanes } else { 0 };
+        let masked = if spec.masks() { tap_lanes } else { 0 };
+        let lines = spec.line_buffer();
+        let banks = lines.map_or(1, |lines| lines.banks());
+        let mut first_bank = |lane: usize| {
+            let turns = lines.is_some_and(|lines| BankReads::of(&lines, lane).turns());
+            turns.then(|| m.wire(named("first_bank", lane), uint(bits_for(banks as u64 - 1))))
+        };
+        let first_banks = (0..tap_lanes).map(&mut first_bank).collect();
+        let mut addresses =
+            |lane| (0..banks).map(|bank| m.wire(named(&spec.bank_address(bank), lane), uint(address))).collect();
         Control {
-            write: m.wire("write", bit()),
+            read_addresses: (0..tap_lanes).map(&mut addresses).collect(),
+            first_banks,
+            write: m.wire("write", uint((banks / spec.beat_pixels) as u32)),
             issue: m.wire("issue", bit()),
             first: m.wire("first", bit()),
             last: m.wire("last", bit()),
             write_address: m.wire("write_address", uint(address)),
-            read_addresses: (0..tap_lanes).map(|lane| m.wire(named("read_address", lane), uint(address))).collect(),
-            padding: (0..masked).map(|lane| m.wire(named("padding", lane), bit())).collect(),
+            padding: (0..masked).map(|lane| m.wire(named("padding", lane), uint(spec.pixel_lanes as u32))).collect(),
             weight_address: m.wire("weight_address", uint(weight)),
         }
     }

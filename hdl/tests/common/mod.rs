@@ -3,7 +3,8 @@
 
 use num_bigint::BigUint;
 use systole_arith::{IntType, Window};
-use systole_hdl::stage::StageSpec;
+use systole_hdl::engine::EnginePort;
+use systole_hdl::stage::{input_regroup, InputStream, StageSpec};
 use systole_hdl::stream::StreamEnd;
 use systole_hdl::timing::{ActorId, Give, Phase, Take, TokenModel};
 use systole_hdl::typed::{emit, Evaluator};
@@ -50,6 +51,27 @@ pub fn random_window(random: &mut Random) -> Window {
             return window;
         }
     }
+}
+
+/// A stream that an engine's port can read: as it is, or with other lanes or other numbers of pixels that travel as one.
+pub fn random_stream(random: &mut Random, port: EnginePort) -> InputStream {
+    let elements = port.pixels * port.channels;
+    loop {
+        let channels = match random.below(3) {
+            0 => random.pick(&(1..=elements).filter(|&count| elements.is_multiple_of(count)).collect::<Vec<_>>()),
+            _ => port.channels,
+        };
+        let lanes = if random.below(3) == 0 { port.lanes.min(channels) } else { 1 + random.below(channels) };
+        let stream = InputStream { channels, lanes };
+        if input_regroup(stream, port).is_none_or(|block| block.added().is_ok()) {
+            return stream;
+        }
+    }
+}
+
+/// A divisor of `whole`.
+pub fn random_divisor(random: &mut Random, whole: usize) -> usize {
+    random.pick(&(1..=whole).filter(|&part| whole.is_multiple_of(part)).collect::<Vec<_>>())
 }
 
 /// Beats of a stream: `lanes` elements each, a pixel never straddled, idle lanes 0.
@@ -206,6 +228,16 @@ impl Bench {
         let (predicted_taken, predicted_given) = self.predicted();
         assert_eq!(given, predicted_given, "output edges, {name}");
         assert_eq!(taken, predicted_taken, "input edges, {name}");
+    }
+
+    /// Never starved nor held up, the stage takes exactly the cycles that it states.
+    pub fn without_bubbles(&self, name: &str) {
+        let (_, given) = self.predicted();
+        let samples = self.expected.len();
+        let per_sample = given.len() / samples;
+        let end = |sample: usize| given[(sample + 1) * per_sample - 1];
+        let engine = &self.spec.engine;
+        assert_eq!(end(samples - 1) - end(samples - 2), engine.cycles(), "{name}: {engine:?}");
     }
 
     /// Values as expected whatever is held when.

@@ -29,7 +29,7 @@ impl ControlSpec<'_> {
 
     /// Address bits of the weights.
     pub fn weight_address_bits(&self) -> u32 {
-        bits_for(self.matrix.cycles_per_pixel() - 1)
+        bits_for(self.matrix.cycles_per_step() - 1)
     }
 
     /// The block. Ports: `in_valid`, `in_ready`, `credit` (an output beat was taken), `write`,

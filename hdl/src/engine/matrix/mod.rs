@@ -69,9 +69,14 @@ impl ProductKind {
 /// *Windows*: with a [`Window`] the sum runs over its taps as well, `w[m][tap * C + c]`. The replay buffer is then
 /// a line buffer: each of `tap_lanes` taps read at once has hops of its own, with a copy of the lines.
 ///
+/// *Pixels in parallel*: `pixel_lanes` neighbouring output pixels of a row share weights and control; each has its
+/// own multipliers and accumulators, and the line buffer a bank for each pixel ([`WindowSpec::banks`]). Their results
+/// leave at once, as those of one pixel of q M channels, so that PE is M and q divides the row. A sum of its own
+/// on every pixel is then a window of one tap over a single row.
+///
 /// *Timing*: a fold starts in every cycle unless the input is missing (only in the first group of
 /// a pixel) or the results have no room (only at the start of a group), across pixels and samples:
-/// the buffer holds two pixels. Interval: ceil(M/PE) * ceil(T/t) * ceil(C/SIMD) a pixel. No global enable.
+/// the buffer holds two pixels. Interval: ceil(M/PE) * ceil(T/t) * ceil(C/SIMD) for each q pixels. No global enable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatrixSpec {
     /// Output pixels a sample.
@@ -82,6 +87,10 @@ pub struct MatrixSpec {
     pub padding: i64,
     /// Taps multiplied in parallel: 1 without a window.
     pub tap_lanes: usize,
+    /// Output pixels computed in parallel: q.
+    pub pixel_lanes: usize,
+    /// Input pixels a beat: 1, or see [`WindowSpec::takes_beats_of`].
+    pub beat_pixels: usize,
     /// Input channels C of a pixel.
     pub inputs: usize,
     /// Output channels M.
@@ -123,10 +132,14 @@ impl MatrixSpec {
 
     /// The walk through the line buffer; none without a window.
     pub fn line_buffer(&self) -> Option<WindowSpec> {
-        self.window.map(|window| WindowSpec {
+        let pixels = (self.pixel_lanes, self.beat_pixels);
+        let row = (pixels != (1, 1)).then(|| Window::pointwise([1, self.pixels]));
+        self.window.or(row).map(|window| WindowSpec {
             window,
             words: self.words(),
             tap_lanes: self.tap_lanes,
+            pixel_lanes: self.pixel_lanes,
+            beat_pixels: self.beat_pixels,
             order: FoldOrder::Matrix { groups: self.groups() },
             read_span: self.hops() as u64,
         })
@@ -137,36 +150,54 @@ impl MatrixSpec {
         self.window.map_or(self.pixels, |window| window.input_pixels())
     }
 
-    /// Cycles a sample: the folds, or the input's words where they take longer.
+    /// Output pixels of a row; all of them where each is a sum of its own.
+    pub fn row_pixels(&self) -> usize {
+        self.window.map_or(self.pixels, |window| window.output()[1])
+    }
+
+    /// Groups of output pixels computed at once, a sample.
+    pub fn steps(&self) -> usize {
+        self.pixels / self.row_pixels() * self.row_pixels().div_ceil(self.pixel_lanes)
+    }
+
+    /// Cycles a sample: the folds, or the input's beats where they take longer.
     pub fn cycles(&self) -> u64 {
-        self.busy_cycles().max((self.input_pixels() * self.words()) as u64)
+        self.busy_cycles().max((self.input_pixels() / self.beat_pixels * self.words()) as u64)
     }
 
     /// Cycles a sample in which a fold starts.
     pub fn busy_cycles(&self) -> u64 {
-        self.pixels as u64 * self.cycles_per_pixel()
+        self.steps() as u64 * self.cycles_per_step()
+    }
+
+    /// Whether pixels can be taken and given in parallel as the folding has it.
+    pub fn pixels_fit(&self) -> bool {
+        let whole =
+            self.pixel_lanes == 1 || (self.pe == self.outputs && self.row_pixels().is_multiple_of(self.pixel_lanes));
+        whole && self.line_buffer().is_none_or(|lines| lines.takes_beats_of(self.beat_pixels))
     }
 
     /// What the engine hands on.
     pub fn results(&self) -> Results {
+        let lanes = self.pixel_lanes;
         Results {
-            pixels: self.pixels,
-            channels: self.outputs,
-            pe: self.pe,
+            pixels: self.pixels / lanes,
+            channels: self.outputs * lanes,
+            pe: self.pe * lanes,
             bits: self.accumulator_bits,
             spacing: self.folds() as u64,
             idle_is_dirty: self.idle_rows_are_dirty(),
         }
     }
 
-    /// Cycles a pixel in which a fold starts.
-    pub fn cycles_per_pixel(&self) -> u64 {
+    /// Cycles a step in which a fold starts.
+    pub fn cycles_per_step(&self) -> u64 {
         (self.groups() * self.folds()) as u64
     }
 
     /// Multiply-accumulate lanes.
     pub fn multipliers(&self) -> u64 {
-        (self.pe * self.simd * self.tap_lanes) as u64
+        (self.pe * self.simd * self.tap_lanes * self.pixel_lanes) as u64
     }
 
     /// How a lane multiplies.
@@ -239,18 +270,22 @@ impl MatrixSpec {
 
     /// Bits of the replay or line buffer, with its copies.
     pub fn replay_bits(&self) -> u64 {
-        (self.replay_depth() * self.simd * self.tap_lanes) as u64 * u64::from(self.input.bits())
+        let word_bits = self.simd as u64 * u64::from(self.input.bits());
+        match self.line_buffer() {
+            Some(lines) => lines.buffer_bits(word_bits),
+            None => self.replay_depth() as u64 * word_bits,
+        }
     }
 
     /// Bits of the weights as stored, idle lanes included.
     pub fn weight_bits(&self) -> u64 {
-        self.cycles_per_pixel() * self.multipliers() * u64::from(self.weight.bits())
+        self.cycles_per_step() * self.multipliers() / self.pixel_lanes as u64 * u64::from(self.weight.bits())
     }
 
     /// Clock edges from the last fold of a group to the one at which its PE results can be taken.
     pub fn latency(&self) -> u64 {
         let tree = self.cells.memory_read_latency + self.cells.multiplier_latency + self.tree_levels();
-        let address = if self.window.is_some() { WindowSpec::ADDRESS_LATENCY } else { 0 };
+        let address = if self.line_buffer().is_some() { WindowSpec::ADDRESS_LATENCY } else { 0 };
         // One edge for each hop, one for the accumulator; the results are taken at the next.
         address + tree + self.hops() as u64 + 1
     }

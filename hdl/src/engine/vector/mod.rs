@@ -31,8 +31,11 @@ pub enum VectorOp {
 ///            +-------------+    masked      +----------+
 /// ```
 ///
-/// *Timing*: as [`WindowSpec`] with the words of a pixel outermost. Interval: ceil(C/p) * ceil(T/t) a
-/// window. No global enable.
+/// `pixel_lanes` neighbouring windows of a row are computed at once, with the same weights; their results leave
+/// as those of one pixel of q C channels, so that p is C and q divides the row.
+///
+/// *Timing*: as [`WindowSpec`] with the words of a pixel outermost. Interval: ceil(C/p) * ceil(T/t) for each
+/// q windows. No global enable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VectorSpec {
     /// The window.
@@ -45,6 +48,10 @@ pub struct VectorSpec {
     pub lanes: usize,
     /// Taps in parallel: t.
     pub tap_lanes: usize,
+    /// Windows in parallel: q.
+    pub pixel_lanes: usize,
+    /// Input pixels a beat: 1, or see [`WindowSpec::takes_beats_of`].
+    pub beat_pixels: usize,
     /// Type of the inputs.
     pub input: IntType,
     /// What is computed.
@@ -78,6 +85,8 @@ impl VectorSpec {
             window: self.window,
             words: self.words(),
             tap_lanes: self.tap_lanes,
+            pixel_lanes: self.pixel_lanes,
+            beat_pixels: self.beat_pixels,
             order: FoldOrder::Vector,
             read_span: 1,
         }
@@ -95,10 +104,17 @@ impl VectorSpec {
         self.has_zero_weight() || self.window.taps().is_multiple_of(self.tap_lanes)
     }
 
+    /// Whether pixels can be taken and given in parallel as the folding has it.
+    pub fn pixels_fit(&self) -> bool {
+        let row = self.window.output()[1];
+        let whole = self.pixel_lanes == 1 || (self.lanes == self.channels && row.is_multiple_of(self.pixel_lanes));
+        whole && self.line_buffer().takes_beats_of(self.beat_pixels)
+    }
+
     /// Multiply-accumulate lanes; pooling has none.
     pub fn multipliers(&self) -> u64 {
         match self.op {
-            VectorOp::Multiply(_) => (self.lanes * self.tap_lanes) as u64,
+            VectorOp::Multiply(_) => (self.lanes * self.tap_lanes * self.pixel_lanes) as u64,
             VectorOp::Reduce(_) => 0,
         }
     }
@@ -107,7 +123,8 @@ impl VectorSpec {
     pub fn weight_bits(&self) -> u64 {
         match self.op {
             VectorOp::Multiply(weight) => {
-                self.line_buffer().cycles_per_window() * self.multipliers() * u64::from(weight.bits())
+                let word = (self.lanes * self.tap_lanes) as u64 * u64::from(weight.bits());
+                self.line_buffer().cycles_per_step() * word
             }
             VectorOp::Reduce(_) => 0,
         }
@@ -140,9 +157,9 @@ impl VectorSpec {
     /// What the engine hands on.
     pub fn results(&self) -> Results {
         Results {
-            pixels: self.window.output_pixels(),
-            channels: self.channels,
-            pe: self.lanes,
+            pixels: self.window.output_pixels() / self.pixel_lanes,
+            channels: self.channels * self.pixel_lanes,
+            pe: self.lanes * self.pixel_lanes,
             bits: self.accumulator_bits,
             spacing: self.line_buffer().folds() as u64,
             idle_is_dirty: !self.has_zero_weight() && !self.channels.is_multiple_of(self.lanes),
@@ -166,7 +183,7 @@ impl VectorEngine {
         let (VectorOp::Multiply(weight), Some(weights)) = (self.spec.op, &self.weights) else { return None };
         let lines = self.spec.line_buffer();
         let (lanes, taps, bits) = (self.spec.lanes, self.spec.tap_lanes, weight.bits() as usize);
-        let mut words = Vec::with_capacity(lines.cycles_per_window() as usize);
+        let mut words = Vec::with_capacity(lines.cycles_per_step() as usize);
         for word in 0..self.spec.words() {
             for fold in 0..lines.tap_folds() {
                 let mut image = num_bigint::BigUint::default();

@@ -1,7 +1,9 @@
 //! Control of a window engine: the ring's write side, fold counters, tap addresses, padding masks.
 
+use super::address::Addresses;
 use super::position::{by_index, by_position, select};
-use super::{FoldOrder, Progress, WindowSpec};
+use super::write::WriteSide;
+use super::{BankReads, FoldOrder, Progress, WindowSpec};
 use crate::engine::matrix::{advance, counter, credit_inputs, delay, is_zero};
 use crate::engine::results::CreditGate;
 use crate::stream::bits_for;
@@ -21,14 +23,22 @@ pub(crate) struct WindowControl<'a> {
 pub(crate) struct WindowWires;
 
 impl WindowWires {
-    /// Address of a tap lane's word.
-    pub fn address(lane: usize) -> String {
-        format!("read_address_{lane}")
+    /// Address of a tap lane's word in a bank.
+    pub fn address(spec: &WindowSpec, lane: usize, bank: usize) -> String {
+        match spec.banks() {
+            1 => format!("read_address_{lane}"),
+            _ => format!("read_address_{lane}_bank_{bank}"),
+        }
     }
 
-    /// High where a tap lane's word is padding.
+    /// For each pixel lane, whether the word that it reads in a tap lane is padding.
     pub fn mask(lane: usize) -> String {
         format!("padding_{lane}")
+    }
+
+    /// The bank that the first pixel lane reads in a tap lane, where it is not always the same.
+    pub fn turn(lane: usize) -> String {
+        format!("first_bank_{lane}")
     }
 }
 
@@ -38,20 +48,24 @@ impl WindowControl<'_> {
         bits_for(self.spec.depth() as u64 - 1)
     }
 
-    /// Bits of the address of a window's fold: of its weights.
+    /// Bits of the address of a step's fold: of its weights.
     pub fn fold_bits(&self) -> u32 {
-        bits_for(self.spec.cycles_per_window() - 1)
+        bits_for(self.spec.cycles_per_step() - 1)
     }
 
     fn name(&self) -> String {
-        let WindowSpec { window, words, tap_lanes, order, .. } = self.spec;
+        let WindowSpec { window, words, tap_lanes, pixel_lanes, beat_pixels, order, .. } = self.spec;
         let pair = |[a, b]: [usize; 2]| format!("{a}x{b}");
         let order = match order {
             FoldOrder::Matrix { .. } => "matrix",
             FoldOrder::Vector => "vector",
         };
+        let parallel = match self.spec.banks() {
+            1 => String::new(),
+            _ => format!("_q{pixel_lanes}_in{beat_pixels}"),
+        };
         format!(
-            "window_control_{}_k{}_s{}_d{}_p{}_{}_w{words}_t{tap_lanes}_r{}_{order}_m{}_pe{}_{}",
+            "window_control_{}_k{}_s{}_d{}_p{}_{}_w{words}_t{tap_lanes}{parallel}_r{}_{order}_m{}_pe{}_{}",
             pair(window.input),
             pair(window.kernel),
             pair(window.stride),
@@ -66,8 +80,9 @@ impl WindowControl<'_> {
     }
 
     /// The block. Ports: `in_valid`, `in_ready`, `credit` (and `credit_1` ...: a beat was taken behind the
-    /// stage), `write`, `write_address`; and, [`WindowSpec::ADDRESS_LATENCY`] edges behind a fold's
-    /// start, `issue`, `first`, `last` (of its group), `weight_address`, and [`WindowWires`].
+    /// stage), `write` (a bit for each of the beats of a strip, whose banks take the word), `write_address`; and,
+    /// [`WindowSpec::ADDRESS_LATENCY`] edges behind a fold's start, `issue`, `first`, `last` (of its group),
+    /// `weight_address`, and [`WindowWires`].
     ///
     /// # Errors
     /// If the module breaks a guarantee of the typed layer: our bug.
@@ -75,10 +90,16 @@ impl WindowControl<'_> {
         let spec = self.spec;
         let (depth, words) = (spec.depth(), spec.words);
         let (groups, folds) = (spec.groups(), spec.folds());
-        let progress = Progress::new(&spec.window);
+        let progress = Progress::new(spec);
         let mut m = ModuleBuilder::new(self.name());
         m.comment(format!("Window {}: {groups} groups of {folds} folds each.", spec.window));
         m.comment(format!("Ring of {depth} words, {words} a pixel; {} taps at once.", spec.tap_lanes));
+        if spec.banks() > 1 {
+            let (windows, banks) = (spec.pixel_lanes, spec.banks());
+            m.comment(format!(
+                "{windows} neighbouring windows at once from {banks} banks, one for each pixel of a strip."
+            ));
+        }
         let in_valid = m.input("in_valid", bit());
         let in_ready = m.output("in_ready", bit());
         let returned = credit_inputs(&mut m, self.gate.depths.len());
@@ -97,53 +118,51 @@ impl WindowControl<'_> {
         let first_group = m.let_("first_group", is_zero(&group));
         let last_group = m.let_("last_group", group.at_last.clone());
 
-        // Pixels that have arrived beyond those needed so far, and words that can be written.
-        let pixels_type = uint(bits_for((depth / words) as u64));
-        let arrived = m.register("arrived", pixels_type);
+        // Strips that have arrived beyond those needed so far, and beats that can be written.
+        let (strip_beats, ring) = (spec.strip_beats(), spec.ring_strips());
+        let strips_type = uint(bits_for(ring as u64));
+        let arrived = m.register("arrived", strips_type);
         // As if the unread end of a sample before the first were there.
         m.reset(arrived, progress.unread() as u64);
-        let space_type = uint(bits_for(depth as u64));
+        let space_type = uint(bits_for((ring * strip_beats) as u64));
         let space = m.register("space", space_type);
-        m.reset(space, (depth - progress.unread() * words) as u64);
+        m.reset(space, ((ring - progress.unread()) * strip_beats) as u64);
         let room = m.let_("room", space.expr().ne(Expr::lit(space_type, 0)));
         m.assign(in_ready, room.expr());
         let write = m.let_("write_word", in_valid.expr().and(room.expr()));
 
         let place = Place::new(&mut m, spec);
-        let (needs, frees) = place.steps(&mut m, &progress, pixels_type);
+        let (needs, frees) = place.steps(&mut m, &progress, strips_type);
 
         let gate = self.gate.build(&mut m, &returned, &last_group.expr());
-        let first_of_window = m.let_("first_of_window", first_group.expr().and(first_fold.expr()));
-        let supplied = first_of_window.expr().not().or(arrived.expr().ge(needs.expr()));
+        let first_of_step = m.let_("first_of_step", first_group.expr().and(first_fold.expr()));
+        let supplied = first_of_step.expr().not().or(arrived.expr().ge(needs.expr()));
         let issue = m.let_("issue_fold", supplied.and(first_fold.expr().not().or(&gate.funded)));
         let starts = m.let_("starts_group", issue.expr().and(first_fold.expr()));
         let ends = m.let_("ends_group", issue.expr().and(last_fold.expr()));
         gate.spend(&mut m, &starts.expr());
-        let starts_window = m.let_("starts_window", issue.expr().and(first_of_window.expr()));
-        let ends_window = m.let_("ends_window", ends.expr().and(last_group.expr()));
+        let starts_step = m.let_("starts_step", issue.expr().and(first_of_step.expr()));
+        let ends_step = m.let_("ends_step", ends.expr().and(last_group.expr()));
 
         // The write side.
-        let write_word = counter(&mut m, "write_in_pixel", words);
-        advance(&mut m, &write_word, write.expr());
-        let arrives = write.expr().and(&write_word.at_last);
-        let zero = Expr::lit(pixels_type, 0);
-        let used = Expr::mux(starts_window.expr(), needs.expr(), &zero);
-        m.clock(arrived, arrived.expr().add(arrives.extend(pixels_type.width)).sub(&used));
-        let write_address = counter(&mut m, "next_write", depth);
-        advance(&mut m, &write_address, write.expr());
-        let freed = Expr::mux(ends_window.expr(), frees.expr(), &zero);
-        let freed = m.let_("freed_pixels", freed);
+        let side = WriteSide::new(&mut m, spec, write);
+        let zero = Expr::lit(strips_type, 0);
+        let used = Expr::mux(starts_step.expr(), needs.expr(), &zero);
+        m.clock(arrived, arrived.expr().add(side.arrives.extend(strips_type.width)).sub(&used));
+        let freed = Expr::mux(ends_step.expr(), frees.expr(), &zero);
+        let freed = m.let_("freed_strips", freed);
         let wait = WindowSpec::ADDRESS_LATENCY + spec.read_span - 1;
         let freed = delay(&mut m, "freed", freed, wait as usize, true);
-        let freed_words = times(&freed.expr(), words, space_type.width);
-        m.clock(space, space.expr().add(&freed_words).sub(write.expr().extend(space_type.width)));
+        let freed_beats = times(&freed.expr(), strip_beats, space_type.width);
+        let used = side.used_space(spec, write, space_type);
+        m.clock(space, space.expr().add(&freed_beats).sub(&used));
 
         if let Some(word) = &within {
             advance(&mut m, word, issue.expr());
         }
         advance(&mut m, &tap, issue.expr().and(&word_ends));
         advance(&mut m, &group, ends.expr());
-        let base = place.advance(&mut m, &ends_window.expr());
+        let base = place.advance(&mut m, &ends_step.expr());
         let weight = counter(&mut m, "next_weight", groups * folds);
         advance(&mut m, &weight, issue.expr());
 
@@ -152,31 +171,32 @@ impl WindowControl<'_> {
         let word_now = if words == 1 { None } else { Some(m.registered("word_1", word_now)) };
         let word_now = word_now.map(|word| m.registered("word_2", word.expr()));
         let base = m.registered("base_1", base.expr());
-        let address_type = uint(self.address_bits());
-        let wide = uint(address_type.width + 1);
+        let mut addresses = Addresses::new(base, word_now, depth);
         for lane in 0..spec.tap_lanes {
-            let taps: Vec<usize> =
-                (0..spec.tap_folds()).map(|fold| (fold * spec.tap_lanes + lane).min(spec.window.taps() - 1)).collect();
-            let offsets: Vec<i64> = taps.iter().map(|&tap| place.offset(tap)).collect();
-            let offset = select(&tap.value.expr(), &offsets, &|&at| Expr::lit(address_type, at));
-            let offset = m.registered(format!("offset_{lane}"), offset);
-            let sum = base.expr().extend(wide.width).add(offset.expr().extend(wide.width));
-            let sum = m.let_(format!("sum_{lane}"), sum);
-            let over = sum.expr().ge(Expr::lit(wide, depth as i64));
-            let wrapped = Expr::mux(over, sum.expr().sub(Expr::lit(wide, depth as i64)), sum.expr());
-            let pixel = m.registered(format!("pixel_{lane}"), wrapped.truncate(address_type.width));
-            let address = match &word_now {
-                Some(word) => pixel.expr().add(word.expr().extend(address_type.width)),
-                None => pixel.expr(),
-            };
-            let address = m.registered(format!("address_{lane}"), address);
-            let port = m.output(WindowWires::address(lane), address_type);
-            m.assign(port, address.expr());
+            let taps: Vec<usize> = spec.taps_of_lane(lane).collect();
+            for bank in 0..spec.banks() {
+                let offsets = taps.iter().map(|&tap| Place::ring(spec, spec.bank_strip(bank, tap) * words as i64));
+                let address = addresses.of(&mut m, &tap.value.expr(), offsets.collect());
+                let port = m.output(WindowWires::address(spec, lane, bank), address.ty());
+                m.assign(port, address.expr());
+            }
+            let later = WindowSpec::ADDRESS_LATENCY as usize;
+            let reads = BankReads::of(spec, lane);
+            if reads.turns() {
+                let ty = uint(bits_for(spec.banks() as u64 - 1));
+                let first = select(&tap.value.expr(), &reads.first, &|&bank| Expr::lit(ty, bank as i64));
+                let first = m.let_(format!("turn_{lane}"), first);
+                let first = delay(&mut m, &format!("turn_{lane}"), first, later, false);
+                let port = m.output(WindowWires::turn(lane), ty);
+                m.assign(port, first.expr());
+            }
             if spec.window.reads_padding() {
-                let mask = select(&tap.value.expr(), &taps, &|&tap| place.is_padding(tap));
-                let mask = m.let_(format!("mask_{lane}"), mask);
-                let mask = delay(&mut m, &format!("mask_{lane}"), mask, WindowSpec::ADDRESS_LATENCY as usize, false);
-                let port = m.output(WindowWires::mask(lane), bit());
+                let masks = (0..spec.pixel_lanes)
+                    .rev()
+                    .map(|pixel| select(&tap.value.expr(), &taps, &|&tap| place.is_padding(pixel, tap)));
+                let mask = m.let_(format!("mask_{lane}"), Expr::concat(&masks.collect::<Vec<_>>()));
+                let mask = delay(&mut m, &format!("mask_{lane}"), mask, later, false);
+                let port = m.output(WindowWires::mask(lane), mask.ty());
                 m.assign(port, mask.expr());
             }
         }
@@ -191,7 +211,7 @@ impl WindowControl<'_> {
             let port = m.output(name, signal.ty());
             m.assign(port, delayed.expr());
         }
-        for (name, value) in [("write", write.expr()), ("write_address", write_address.value.expr())] {
+        for (name, value) in [("write", side.enables), ("write_address", side.address.expr())] {
             let port = m.output(name, value.ty());
             m.assign(port, value);
         }
@@ -199,49 +219,46 @@ impl WindowControl<'_> {
     }
 }
 
-/// Where the window stands, and what follows from it.
+/// Where the step stands, and what follows from it.
 struct Place<'a> {
     spec: &'a WindowSpec,
     row: crate::engine::matrix::Wrapping,
     column: crate::engine::matrix::Wrapping,
     base: Signal,
-    /// Whether tap row (column) k is padding, where it ever is.
-    padding: [Vec<Option<Signal>>; 2],
+    /// Whether tap row (column) k of pixel lane j is padding, where it ever is: `[axis][j][k]`, rows for lane 0 alone.
+    padding: [Vec<Vec<Option<Signal>>>; 2],
     steps: std::cell::RefCell<Vec<(Signal, Expr)>>,
 }
 
 impl<'a> Place<'a> {
     fn new(m: &mut ModuleBuilder, spec: &'a WindowSpec) -> Self {
-        let [rows, columns] = spec.window.output();
-        let row = counter(m, "row", rows);
-        let column = counter(m, "column", columns);
+        let steps = spec.steps();
+        let row = counter(m, "row", steps[0]);
+        let column = counter(m, "column", steps[1]);
         let ty = uint(bits_for(spec.depth() as u64 - 1));
         let base = m.register("window_base", ty);
-        m.reset(base, Self::ring(spec, -Self::origin(spec)));
-        let padding = [0, 1].map(|axis| {
-            let along = |tap: usize| -> Vec<i64> {
-                let at = |position: usize| i64::from(spec.window.position(axis, position, tap).is_none());
-                (0..spec.window.output()[axis]).map(at).collect()
-            };
-            (0..spec.window.kernel[axis])
-                .map(|tap| {
-                    let table = along(tap);
-                    table.contains(&1).then(|| {
-                        let side = ["row", "column"][axis];
-                        let signal = m.register(format!("{side}_{tap}_is_padding"), bit());
-                        m.reset(signal, table[0]);
-                        signal
-                    })
-                })
-                .collect()
-        });
+        // The padding above the first pixel, as if it were stored.
+        let above = spec.window.pad_before[0] * spec.strips()[1] * spec.words;
+        m.reset(base, Self::ring(spec, -(above as i64)));
+        let mut follow = |axis: usize, lane: usize, tap: usize| {
+            let along: Vec<bool> = (0..steps[axis]).map(|step| spec.is_padding(axis, step, lane, tap)).collect();
+            along.contains(&true).then(|| {
+                let name = match (axis, spec.pixel_lanes) {
+                    (0, _) => format!("row_{tap}_is_padding"),
+                    (_, 1) => format!("column_{tap}_is_padding"),
+                    _ => format!("column_{tap}_of_{lane}_is_padding"),
+                };
+                let signal = m.register(name, bit());
+                m.reset(signal, u64::from(along[0]));
+                signal
+            })
+        };
+        let mut of_lanes = |axis: usize, lanes: usize| -> Vec<Vec<Option<Signal>>> {
+            let taps = spec.window.kernel[axis];
+            (0..lanes).map(|lane| (0..taps).map(|tap| follow(axis, lane, tap)).collect()).collect()
+        };
+        let padding = [of_lanes(0, 1), of_lanes(1, spec.pixel_lanes)];
         Place { spec, row, column, base, padding, steps: std::cell::RefCell::default() }
-    }
-
-    /// Words of padding in front of the first pixel, as if it were stored.
-    fn origin(spec: &WindowSpec) -> i64 {
-        let window = &spec.window;
-        ((window.pad_before[0] * window.input[1] + window.pad_before[1]) * spec.words) as i64
     }
 
     /// A distance in words, within the ring.
@@ -249,25 +266,17 @@ impl<'a> Place<'a> {
         words.rem_euclid(spec.depth() as i64)
     }
 
-    /// Distance of a tap from the window's first, within the ring.
-    fn offset(&self, tap: usize) -> i64 {
-        let window = &self.spec.window;
-        let (row, column) = (tap / window.kernel[1], tap % window.kernel[1]);
-        let pixels = row * window.dilation[0] * window.input[1] + column * window.dilation[1];
-        Self::ring(self.spec, (pixels * self.spec.words) as i64)
-    }
-
-    /// Whether a tap of the present window is padding.
-    fn is_padding(&self, tap: usize) -> Expr {
+    /// Whether a tap of a pixel lane of the present step is padding.
+    fn is_padding(&self, lane: usize, tap: usize) -> Expr {
         let columns = self.spec.window.kernel[1];
-        let parts = [self.padding[0][tap / columns], self.padding[1][tap % columns]];
+        let parts = [self.padding[0][0][tap / columns], self.padding[1][lane][tap % columns]];
         let parts = parts.into_iter().flatten().map(|signal| signal.expr());
         parts.reduce(|a, b| a.or(b)).unwrap_or_else(|| Expr::lit(bit(), 0))
     }
 
-    /// Registers of the pixels that the present window needs and frees; they follow the window.
+    /// Registers of the strips that the present step needs and frees; they follow it.
     fn steps(&self, m: &mut ModuleBuilder, progress: &Progress, ty: crate::typed::HwType) -> (Signal, Signal) {
-        let [rows, columns] = self.spec.window.output();
+        let [rows, columns] = self.spec.steps();
         let mut follow = |name: &str, value: &dyn Fn(usize) -> u64| {
             let next = |row: usize, column: usize| value((row * columns + column + 1) % (rows * columns)) as i64;
             let table: Vec<Vec<i64>> =
@@ -278,13 +287,12 @@ impl<'a> Place<'a> {
             self.steps.borrow_mut().push((register, next));
             register
         };
-        (follow("needs", &|pixel| progress.needs(pixel)), follow("frees", &|pixel| progress.frees(pixel)))
+        (follow("needs", &|step| progress.needs(step)), follow("frees", &|step| progress.frees(step)))
     }
 
-    /// Moves to the next window where `ends` is high; gives the base of the present one.
+    /// Moves to the next step where `ends` is high; gives the base of the present one.
     fn advance(&self, m: &mut ModuleBuilder, ends: &Expr) -> Signal {
         let spec = self.spec;
-        let window = &spec.window;
         let ends_row = m.let_("ends_row", ends.and(&self.column.at_last));
         for (register, next) in self.steps.borrow_mut().drain(..) {
             m.clock_if(register, ends.clone(), next);
@@ -292,20 +300,23 @@ impl<'a> Place<'a> {
         for (axis, (counter, enable)) in
             [(&self.row, ends_row.expr()), (&self.column, ends.clone())].into_iter().enumerate()
         {
-            let count = window.output()[axis];
-            for (tap, signal) in self.padding[axis].iter().enumerate() {
+            let count = spec.steps()[axis];
+            let signals = self.padding[axis].iter().enumerate();
+            let signals = signals.flat_map(|(lane, taps)| taps.iter().enumerate().map(move |(tap, s)| (lane, tap, s)));
+            for (lane, tap, signal) in signals {
                 let Some(signal) = signal else { continue };
-                let next: Vec<i64> =
-                    (0..count).map(|at| i64::from(window.position(axis, (at + 1) % count, tap).is_none())).collect();
+                let after = |at: usize| i64::from(spec.is_padding(axis, (at + 1) % count, lane, tap));
+                let next: Vec<i64> = (0..count).map(after).collect();
                 m.clock_if(*signal, enable.clone(), by_index(&next, &counter.value.expr(), bit()));
             }
         }
-        let [rows, columns] = window.output();
-        let along = |pixels: usize| (pixels * spec.words) as i64;
-        let step = along(window.stride[1]);
-        let row_step = along(window.stride[0] * window.input[1]) - step * (columns as i64 - 1);
+        let [rows, columns] = spec.steps();
+        let [input_rows, strips] = spec.strips();
+        let along = |strips: usize| (strips * spec.words) as i64;
+        let step = along(spec.strips_per_step());
+        let row_step = along(spec.window.stride[0] * strips) - step * (columns as i64 - 1);
         let back = row_step * (rows as i64 - 1) + step * (columns as i64 - 1) * rows as i64;
-        let sample_step = along(window.input_pixels()) - back;
+        let sample_step = along(input_rows * strips) - back;
         let ty = self.base.ty();
         let wide = uint(ty.width + 1);
         let ring = |words: i64| Expr::lit(wide, Self::ring(spec, words));

@@ -1,9 +1,14 @@
 //! Sliding windows over a stream: a line buffer and the addresses of its taps.
 
+mod address;
+mod banks;
 mod control;
 mod position;
 mod progress;
+mod strips;
+mod write;
 
+pub(crate) use banks::BankReads;
 pub(crate) use control::{WindowControl, WindowWires};
 pub(crate) use progress::Progress;
 
@@ -27,19 +32,21 @@ pub enum FoldOrder {
 /// A window over a stream of pixels, kept in a circular line buffer.
 ///
 /// ```text
-///   stream     +----------------------+  one read a cycle and tap lane
-///  ==========> | line buffer, t copies|----> tap lane 0 .. t-1 (padding masked)
+///   stream     +----------------------+  one read a cycle, tap lane and bank
+///  ==========> | line buffer, t copies|----> tap lane 0 .. t-1 of pixel lane 0 .. q-1 (padding masked)
 ///   words      +----------------------+
-///                ^ write      ^ addresses: window base + tap offset + word
+///                ^ write      ^ addresses: base of the step + tap offset + word
 /// ```
 ///
-/// A pixel is `words` words, written one a cycle. The buffer is a ring of pixels: writing runs ahead
-/// across rows and samples while a window is read, and what no later window needs is freed at a
-/// window's end. Padding is never stored: its taps are read anywhere and masked behind the memory.
+/// A pixel is `words` words, written one a cycle, or a beat is several pixels of one word. `pixel_lanes` windows,
+/// neighbours in a row, are read at once: a step. Neighbouring pixels lie in banks of their own, a strip in all of
+/// them ([`WindowSpec::banks`]). The buffer is a ring of strips: writing runs ahead across rows and samples while a
+/// step is read, and what no later step needs is freed at a step's end. Padding is never stored: its taps are read
+/// anywhere and masked behind the memory.
 ///
-/// *Timing*: a fold starts in every cycle unless, at the start of a window, its last pixel has not
-/// arrived or, at the start of a group, the results have no room. *Ring*: as many pixels as input at
-/// a steady rate needs so that no window waits.
+/// *Timing*: a fold starts in every cycle unless, at the start of a step, its last pixel has not
+/// arrived or, at the start of a group, the results have no room. *Ring*: as many strips as input at
+/// a steady rate needs so that no step waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WindowSpec {
     /// Geometry.
@@ -48,6 +55,10 @@ pub struct WindowSpec {
     pub words: usize,
     /// Taps read in parallel: each has a copy of the line buffer.
     pub tap_lanes: usize,
+    /// Windows read in parallel, neighbours in a row: q.
+    pub pixel_lanes: usize,
+    /// Input pixels a beat, see [`WindowSpec::takes_beats_of`].
+    pub beat_pixels: usize,
     /// Order of the folds.
     pub order: FoldOrder,
     /// Clock edges from the address of a word to the last use of it (chains of hops), at least 1.
@@ -63,7 +74,7 @@ impl WindowSpec {
         self.window.taps().div_ceil(self.tap_lanes)
     }
 
-    /// Groups a window.
+    /// Groups a step.
     pub fn groups(&self) -> usize {
         match self.order {
             FoldOrder::Matrix { groups } => groups,
@@ -79,54 +90,55 @@ impl WindowSpec {
         }
     }
 
-    /// Cycles a window.
-    pub fn cycles_per_window(&self) -> u64 {
+    /// Cycles a step.
+    pub fn cycles_per_step(&self) -> u64 {
         (self.groups() * self.folds()) as u64
     }
 
-    /// Cycles a sample: the folds, or the input's words where they take longer.
+    /// Cycles a sample: the folds, or the input's beats where they take longer.
     pub fn cycles(&self) -> u64 {
-        self.busy_cycles().max((self.window.input_pixels() * self.words) as u64)
+        self.busy_cycles().max(self.input_beats() as u64)
     }
 
     /// Cycles a sample in which a fold starts.
     pub fn busy_cycles(&self) -> u64 {
-        self.window.output_pixels() as u64 * self.cycles_per_window()
+        self.steps_per_sample() as u64 * self.cycles_per_step()
     }
 
-    /// Clock edges from a window's last fold to the first one at which the places that it frees
+    /// Clock edges from a step's last fold to the first one at which the places that it frees
     /// can be written.
     fn free_delay(&self) -> u64 {
         Self::ADDRESS_LATENCY + self.read_span
     }
 
-    /// Words of the ring.
+    /// Words of each bank of the ring.
     pub fn depth(&self) -> usize {
-        let slack = self.free_delay() + 2;
-        self.ring_pixels(&Progress::new(&self.window), slack.div_ceil(self.cycles_per_window()) as usize) * self.words
+        self.ring_strips() * self.words
     }
 
-    /// Pixels of the ring: the most that are held when they arrive at a steady rate, early enough
-    /// for every window, with `slack` windows for places to come back.
-    fn ring_pixels(&self, progress: &Progress, slack: usize) -> usize {
-        let (inputs, windows) = (self.window.input_pixels() as i64, self.window.output_pixels() as i64);
-        // All in units of 1/windows of a pixel.
-        let lead = (0..windows).map(|n| progress.needed[n as usize] as i64 * windows - n * inputs).max().unwrap_or(0);
+    /// Strips of the ring: the most that are held when beats arrive at a steady rate, early enough
+    /// for every step, with a few steps for places to come back.
+    pub(crate) fn ring_strips(&self) -> usize {
+        let progress = Progress::new(self);
+        let slack = (self.free_delay() + 2).div_ceil(self.cycles_per_step()) as i64;
+        let (inputs, steps) = (self.input_beats() as i64, self.steps_per_sample() as i64);
+        // All in units of 1/steps of a beat.
+        let needed = |n: i64| self.beats_of(progress.needed[n as usize]) as i64;
+        let lead = (0..steps).map(|n| needed(n) * steps - n * inputs).max().unwrap_or(0);
         let held = |n: i64| {
             let freed = match n {
                 0 => -(progress.unread() as i64),
                 _ => progress.freed[(n - 1) as usize] as i64,
             };
-            lead + (n + slack as i64 + 1) * inputs - freed * windows
+            self.strips_begun((lead + (n + slack + 1) * inputs).div_euclid(steps)) - freed
         };
-        let most = (0..windows).map(held).max().unwrap_or(0);
-        let least = progress.held_at_once() as i64 + 1;
-        (most.div_euclid(windows) + 1).max(least) as usize
+        let most = (0..steps).map(held).max().unwrap_or(0);
+        most.max(progress.held_at_once() as i64 + 1) as usize
     }
 
-    /// Bits of the line buffer's copies for words of `word_bits`.
+    /// Bits of the line buffer's banks and copies for words of `word_bits`.
     pub fn buffer_bits(&self, word_bits: u64) -> u64 {
-        (self.depth() * self.tap_lanes) as u64 * word_bits
+        (self.depth() * self.banks() * self.tap_lanes) as u64 * word_bits
     }
 
     /// Timing: from input words to groups of results on the returned edge, `latency` after each
@@ -140,32 +152,39 @@ impl WindowSpec {
         beats: &[u64],
         latency: u64,
     ) -> EdgeId {
+        // In beats of full strips: the last beat of a row stands for those that its last strip lacks, too.
+        let (strip, missing) = (self.strip_beats(), self.missing_beats() as u64);
+        let progress = Progress::new(self);
         // As if the unread end of a sample before the first were there.
-        let unread = Progress::new(&self.window).unread();
-        let written = model.edge("line buffer words", (unread * self.words) as u64);
-        let space = model.edge("line buffer space", (self.depth() - unread * self.words) as u64);
+        let unread = progress.unread();
+        let written = model.edge("line buffer beats", (unread * strip) as u64);
+        let space = model.edge("line buffer space", ((self.ring_strips() - unread) * strip) as u64);
         let results = model.edge("group results", 0);
-        let phase = Phase {
-            repeat: (self.window.input_pixels() * self.words) as u64,
-            takes: vec![source.take, Take { edge: space, need: 1, consume: 1 }],
-            gives: source.give.into_iter().chain([Give { edge: written, count: 1, delay: 1, stride: 0 }]).collect(),
+        let write = |repeat: usize, beats: u64| Phase {
+            repeat: repeat as u64,
+            takes: vec![source.take, Take { edge: space, need: beats, consume: beats }],
+            gives: source.give.into_iter().chain([Give { edge: written, count: beats, delay: 1, stride: 0 }]).collect(),
             cycles: 1,
         };
-        model.actor("line buffer write", vec![phase], 1);
+        let (rows, row) = (self.window.input[0], self.row_beats());
+        match (missing, row) {
+            (0, _) => model.actor("line buffer write", vec![write(rows * row, 1)], 1),
+            (_, 1) => model.actor("line buffer write", vec![write(rows, 1 + missing)], 1),
+            _ => model.actor("line buffer write", vec![write(row - 1, 1), write(1, 1 + missing)], rows as u64),
+        };
 
-        let progress = Progress::new(&self.window);
         let (groups, folds) = (self.groups(), self.folds() as u64);
-        let window = |needs: u64, frees: u64| -> Vec<Phase> {
+        let step = |needs: u64, frees: u64| -> Vec<Phase> {
             let mut phases: Vec<Phase> = Vec::new();
             for (group, &count) in beats.iter().enumerate().take(groups) {
                 let mut takes: Vec<Take> = credit_takes(credits, count).collect();
                 if group == 0 && needs > 0 {
-                    let words = needs * self.words as u64;
-                    takes.push(Take { edge: written, need: words, consume: words });
+                    let beats = needs * strip as u64;
+                    takes.push(Take { edge: written, need: beats, consume: beats });
                 }
                 let mut gives = vec![Give { edge: results, count: 1, delay: folds - 1 + latency, stride: 0 }];
                 if group == groups - 1 && frees > 0 {
-                    let count = frees * self.words as u64;
+                    let count = frees * strip as u64;
                     gives.push(Give { edge: space, count, delay: folds - 1 + self.free_delay(), stride: 0 });
                 }
                 match phases.last_mut() {
@@ -177,13 +196,13 @@ impl WindowSpec {
         };
         let mut blocks: Vec<Block> = Vec::new();
         let mut before = None;
-        for pixel in 0..self.window.output_pixels() {
-            let step = (progress.needs(pixel), progress.frees(pixel));
+        for index in 0..self.steps_per_sample() {
+            let moves = (progress.needs(index), progress.frees(index));
             match blocks.last_mut() {
-                Some(block) if before == Some(step) => block.repeat += 1,
-                _ => blocks.push(Block { phases: window(step.0, step.1), repeat: 1 }),
+                Some(block) if before == Some(moves) => block.repeat += 1,
+                _ => blocks.push(Block { phases: step(moves.0, moves.1), repeat: 1 }),
             }
-            before = Some(step);
+            before = Some(moves);
         }
         model.actor_of_blocks("window issue", blocks, 1);
         results
