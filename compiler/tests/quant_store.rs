@@ -100,3 +100,27 @@ fn damaged_stores_are_refused_without_a_panic() {
     assert!(refused > 500, "{refused} of 800 refused");
     assert!(QuantGraph::load(dir.path()).is_ok());
 }
+
+#[test]
+fn what_is_wrong_with_a_stored_array_is_said_with_its_file_once_and_names_in_order() {
+    let quant = layer();
+    let dir = tempfile::tempdir().unwrap();
+    quant.save(dir.path()).unwrap();
+    let weights = dir.path().join("weights.npz");
+    let bytes = std::fs::read(&weights).unwrap();
+    let place = weights.display().to_string();
+    let renamed = bytes.windows(5).position(|name| name == b"node0").expect("a name");
+    let mut missing = bytes.clone();
+    for start in [renamed, bytes.windows(5).rposition(|name| name == b"node0").expect("a name")] {
+        missing[start] = b'm';
+    }
+    for (damaged, part) in [(&bytes[..bytes.len() / 2], ""), (&missing[..], "it has mode0_weights, node1_weights")] {
+        std::fs::write(&weights, damaged).unwrap();
+        // The archive's own list of names has another order each time.
+        for _ in 0..8 {
+            let message = QuantGraph::load(dir.path()).unwrap_err().to_string();
+            assert_eq!(message.matches(&place).count(), 1, "{message}");
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -99,6 +99,9 @@ impl Accelerator for Board {
     }
 }
 
+/// A frame's beats, or why there are none.
+type Answer = Result<Vec<u8>, RequestError>;
+
 /// A batch under way: wait for it, or poll it as a future. Dropping it takes it back.
 #[derive(Debug)]
 #[must_use = "a batch that is dropped is taken back"]
@@ -106,7 +109,7 @@ pub struct Pending {
     session: Arc<Session>,
     cancel: Cancel,
     /// Without an answer yet, in order, with their numbers of samples.
-    frames: VecDeque<(Ticket<Result<Vec<u8>, RequestError>>, usize)>,
+    frames: VecDeque<(Ticket<Answer>, usize)>,
     /// Of the samples that have an answer.
     beats: Vec<u8>,
     samples: usize,
@@ -134,7 +137,7 @@ impl Pending {
         self.frames.len()
     }
 
-    fn take(&mut self, answer: Result<Vec<u8>, RequestError>, samples: usize) -> Result<(), InferError> {
+    fn take(&mut self, answer: Answer, samples: usize) -> Result<(), InferError> {
         let first = self.samples;
         let beats = answer.map_err(|source| {
             self.cancel.cancel();

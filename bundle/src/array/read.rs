@@ -24,7 +24,7 @@ pub enum ArrayError {
         path: PathBuf,
         /// The name asked for.
         key: String,
-        /// The names there are.
+        /// The names there are, sorted.
         present: Vec<String>,
     },
     /// The element type is of no use here.
@@ -89,7 +89,8 @@ impl Array {
     pub fn read_npz(path: &Path, key: &str) -> Result<Array, ArrayError> {
         let io = |source| ArrayError::Io { path: path.into(), source };
         let mut archive = npyz::npz::NpzArchive::open(path).map_err(io)?;
-        let present: Vec<String> = archive.array_names().map(String::from).collect();
+        let mut present: Vec<String> = archive.array_names().map(String::from).collect();
+        present.sort();
         let Some(member) = archive.by_name(key).map_err(io)? else {
             return Err(ArrayError::NoKey { path: path.into(), key: key.into(), present });
         };

@@ -43,6 +43,9 @@ pub enum QuantError {
         /// What is wrong, and what to do.
         cause: String,
     },
+    /// An array of a stored network cannot be read; the reader's words name the file.
+    #[error("{0}; compile the model again")]
+    Array(String),
 }
 
 impl QuantError {

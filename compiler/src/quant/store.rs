@@ -119,7 +119,7 @@ impl QuantGraph {
 }
 
 fn read_weights(path: &Path, key: &str) -> Result<Array2<i64>, QuantError> {
-    match Array::read_npz(path, key).map_err(|error| failed(path, error))? {
+    match Array::read_npz(path, key).map_err(|error| QuantError::Array(error.to_string()))? {
         Array::Int(values, _) => {
             let rank = values.ndim();
             values

@@ -134,15 +134,15 @@ pub enum RequestError {
         /// Times that the stream broke when it was next to be answered.
         attempts: u32,
         /// What stopped the last attempt.
-        fault: Fault,
+        fault: Box<Fault>,
     },
     /// The board was given up.
     #[error("the board was given up after {fault}: {error}")]
     Failed {
         /// What began it.
-        fault: Fault,
+        fault: Box<Fault>,
         /// Why it could not be brought back.
-        error: BoardError,
+        error: Box<BoardError>,
     },
     /// The frame is none that the board takes.
     #[error("{samples} samples in {bytes} bytes: the board takes 1 to {most} samples of {sample_bytes} bytes a frame")]

@@ -60,7 +60,7 @@ impl Shared {
                     self.send(&mut window);
                 }
                 Err(error) => {
-                    let error = RequestError::Failed { fault, error };
+                    let error = RequestError::Failed { fault: Box::new(fault), error: Box::new(error) };
                     window.end_all(&error, &mut verdicts);
                     // What a transfer that cannot be stopped holds on to is never waited for again.
                     window.transfers = 0;

@@ -93,7 +93,7 @@ impl Latency {
 fn bucket(time: Duration) -> usize {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let Some(power) = micros.checked_ilog2() else { return 0 };
-    let quarter = (u128::from(micros) * u128::from(STEPS) >> power) as u32 - STEPS;
+    let quarter = ((u128::from(micros) * u128::from(STEPS)) >> power) as u32 - STEPS;
     (power * STEPS + quarter + 1) as usize
 }
 

@@ -146,7 +146,7 @@ impl Window {
         if let Some(next) = jobs.front_mut() {
             next.faults += 1;
             if next.faults > retries {
-                let error = RequestError::Retries { attempts: next.faults, fault: fault.clone() };
+                let error = RequestError::Retries { attempts: next.faults, fault: Box::new(fault.clone()) };
                 let verdict = next.end(Err(error));
                 self.statistics.failed += u64::from(verdict.is_some());
                 verdicts.extend(verdict);

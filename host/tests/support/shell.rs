@@ -21,6 +21,9 @@ pub fn core(input: &[i64]) -> Vec<i64> {
     (0..3).map(|k| (input[k] + 2 * input[k + 1] + 3 * input[k + 2]).rem_euclid(16)).collect()
 }
 
+/// Changes an answer: its number, its bytes.
+pub type Tamper = Box<dyn FnMut(u64, &mut Vec<u8>) + Send>;
+
 /// A shell with its core.
 pub struct Shell {
     design: DesignHash,
@@ -51,7 +54,7 @@ pub struct Shell {
     /// Answers made, over all epochs.
     pub answers: u64,
     /// Changes an answer's bytes before they leave: number of the answer, its bytes.
-    pub tamper: Box<dyn FnMut(u64, &mut Vec<u8>) + Send>,
+    pub tamper: Tamper,
     /// Bytes that leave first after the next soft reset.
     pub stale: Vec<u8>,
 }

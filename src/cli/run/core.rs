@@ -24,6 +24,10 @@ pub fn run(
     let session = Session::new(manifest)?;
     // A batch that does not fit is told before anything is built.
     let mut first = batches.next().map(|batch| session.pack(&batch)).transpose()?;
+    if first.is_none() {
+        let nothing = Outcome { answers: Vec::new(), summary: String::new() };
+        return batches.take_failure().map_or(Ok(Some(nothing)), Err);
+    }
     let (toolchain, cache) = (Toolchain::discover()?, Cache::of_user()?);
     let simulator =
         Simulator::build(&arguments.bundle, &toolchain, &cache, None, &mut |step| progress.build_step(step))?;
