@@ -72,16 +72,17 @@ pub fn run() -> Result<Verdict, Failure> {
     for tool in &TOOLS {
         text.push_str(&tool.line());
     }
+    text.push('\n');
+    text.push_str(&fuse());
     // What simulation itself looks for has the last word.
     let problem = match (Toolchain::discover(), Cache::of_user()) {
         (Ok(_), Ok(_)) => None,
         (Err(error), _) | (_, Err(error)) => Some(error),
     };
     text.push_str(&match &problem {
-        None => "\nSimulation works here.\n".to_string(),
-        Some(error) => format!("\nSimulation does not work here: {error}\n"),
+        None => "Simulation works here.\n".to_string(),
+        Some(error) => format!("Simulation does not work here: {error}\n"),
     });
-    text.push_str(&fuse());
     output::text(&text)?;
     Ok(if problem.is_none() { Verdict::Done } else { Verdict::ToolMissing })
 }
