@@ -164,15 +164,19 @@ impl Search {
         high
     }
 
-    /// Tries every assignment from `floors` up with fewer total bits, if they are few; whether it did.
+    /// Tries every assignment from `floors` up with fewer total bits, if they are few; whether it did. Not where
+    /// less than a floor has been found to do: then the floors bound nothing.
     fn exhaust(&self, members: &[&Fifo], floors: &[u64], entries: &mut Vec<u64>) -> bool {
         let bits = |assignment: &[u64]| -> u64 { members.iter().zip(assignment).map(|(f, &n)| f.width * n).sum() };
+        if entries.iter().zip(floors).any(|(depth, floor)| depth < floor) {
+            return false;
+        }
         let mut best = bits(entries);
         let spare = best - bits(floors);
         let ranges: Vec<u64> = members.iter().map(|fifo| spare / fifo.width.max(1)).collect();
         let assignments = ranges.iter().try_fold(1u64, |product, range| product.checked_mul(range + 1));
         let Some(assignments) = assignments.filter(|&count| count <= EXHAUSTIVE_LIMIT) else { return false };
-        if assignments * self.judge(entries).1 > EXHAUSTIVE_EFFORT {
+        if assignments.saturating_mul(self.judge(entries).1) > EXHAUSTIVE_EFFORT {
             return false;
         }
         // What is nowhere deeper than an assignment that fails, fails.
