@@ -117,11 +117,11 @@ fn a_stall_at_the_first_a_middle_or_the_last_beat_ends_in_a_reset() {
 #[test]
 fn faults_in_a_row_are_survived_as_long_as_answers_come_between() {
     let _alone = alone();
-    // An answer needs the header behind it, which needs the third frame not to fail.
-    for gap in [3, 4, 5] {
+    // Two faults at least are among the first twelve transfers, in windows of four.
+    for gap in [2, 3, 4, 5] {
         let faults = (1..8).map(|n| Fault { direction: ToBoard, nth: n * gap, kind: Kind::Io });
         let (statistics, _) = exact_in_spite_of(Behaviour { faults: faults.collect(), ..Behaviour::default() });
-        assert!(statistics.recoveries >= 3 && statistics.replays > 0, "{gap}: {statistics:?}");
+        assert!(statistics.recoveries >= 2 && statistics.replays > 0, "{gap}: {statistics:?}");
     }
 }
 

@@ -168,7 +168,7 @@ impl Shared {
 
     /// Sends pending frames while the window has room.
     pub fn send(&self, window: &mut Window) {
-        while window.phase == Phase::Running && window.fault.is_none() && window.in_flight.len() < self.window {
+        while window.has_room(self.window) {
             let Some(job) = window.pending.pop_front() else { return };
             if let Err(error) = self.send_one(window, job) {
                 window.break_off(error.into());
@@ -324,7 +324,10 @@ impl Shared {
             match audit {
                 Some(Err(fault)) => window.break_off(fault),
                 // Where frames were sent meanwhile, the next header confirms.
-                Some(Ok(())) if window.is_unconfirmed() => window.confirm(&mut verdicts),
+                Some(Ok(())) if window.is_unconfirmed() => {
+                    window.confirm(&mut verdicts);
+                    self.send(&mut window);
+                }
                 _ => (),
             }
             window.fault.is_some()

@@ -210,7 +210,20 @@ impl Window {
 
     /// Whether an answer is held and no header will come that could confirm it.
     pub fn is_unconfirmed(&self) -> bool {
-        self.held.is_some() && self.in_flight.is_empty() && self.pending.is_empty() && self.fault.is_none()
+        let none_follows = self.pending.is_empty() || self.is_cautious();
+        self.held.is_some() && self.in_flight.is_empty() && none_follows && self.fault.is_none()
+    }
+
+    /// Whether a frame that met several faults is under way. It goes alone, so that its answer needs no
+    /// other frame to be confirmed.
+    pub fn is_cautious(&self) -> bool {
+        self.held.iter().map(|(job, _)| job).chain(self.in_flight.front()).any(|job| job.faults > 1)
+    }
+
+    /// Whether another frame may be sent while at most `most` are on the board.
+    pub fn has_room(&self, most: usize) -> bool {
+        let sound = self.phase == Phase::Running && self.fault.is_none();
+        sound && self.in_flight.len() < most && !self.is_cautious()
     }
 
     /// Hands out the answer that was held.
