@@ -98,7 +98,8 @@ def resizes(index):
              ("pytorch_half_pixel", "round_prefer_floor"), ("tf_half_pixel_for_nn", "floor"))  # fmt: skip
     for number in range(24):
         graph = Graph(f"resize_{number:02}", number)
-        factors = [1, 1, 1 + number % 4, 1 + number // 4 % 3]
+        # Both 1 would leave nothing to compute.
+        factors = [1, 1, 1 + number % 4, 1 + max(number // 4 % 3, number % 4 == 0)]
         coordinates, nearest = modes[number % len(modes)]
         attributes = {"mode": "nearest", "coordinate_transformation_mode": coordinates, "nearest_mode": nearest}
         source = graph.convolution(3) if number % 3 == 2 else "x"
