@@ -87,6 +87,19 @@ fn fifty_damaged_files_a_model_give_a_bundle_or_a_diagnostic() {
     assert!(bundles > 0 && diagnostics > models.len() * QUICK / 10);
 }
 
+/// Whether all that stands behind `cut` are whole imports of operator sets (field 8 of an ONNX model). Protobuf has no
+/// length of the whole: without an import that no node uses, such a file is as complete as before.
+fn loses_only_unused_imports(bytes: &[u8], cut: usize) -> bool {
+    const OPSET_IMPORT: u8 = 8 << 3 | 2;
+    let mut rest = &bytes[cut..];
+    while let [OPSET_IMPORT, length, tail @ ..] = rest {
+        // A length of several bytes is no import's.
+        let Some(next) = tail.get(usize::from(*length)..).filter(|_| *length < 0x80) else { return false };
+        rest = next;
+    }
+    rest.is_empty()
+}
+
 #[test]
 fn a_file_cut_at_any_byte_is_refused() {
     // The smallest file of each front end's families, so that every byte can be tried.
@@ -104,6 +117,7 @@ fn a_file_cut_at_any_byte_is_refused() {
         for cut in 0..size as usize {
             match compiles(&bytes[..cut], None) {
                 Ok(false) => cuts += 1,
+                Ok(true) if loses_only_unused_imports(&bytes, cut) => (),
                 Ok(true) => panic!("{} cut at byte {cut} of {size} was compiled", text(&model)),
                 Err(cause) => panic!("{} cut at byte {cut} of {size}: {cause}", text(&model)),
             }

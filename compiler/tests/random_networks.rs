@@ -104,7 +104,7 @@ fn two_hundred_networks_of_each_onnx_form_compute_in_every_form_what_their_opera
             }
             let clock = (seed as usize + place) % 3 != 1;
             for (number, budget) in BUDGETS.into_iter().enumerate() {
-                let clock = clock && (seed as usize + number) % BUDGETS.len() == 0;
+                let clock = clock && (seed as usize + number).is_multiple_of(BUDGETS.len());
                 let Some(design) = schedule(&quant, budget) else { continue };
                 elements += holds(&format!("{at}, budget {budget}"), &quant, &design, &samples, clock);
                 designs += 1;

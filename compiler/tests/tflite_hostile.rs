@@ -113,7 +113,7 @@ fn extreme_paddings_and_axes_are_refused_by_the_nodes_name() {
         let mean = compiled(&model(40, (27, vec![byte(1)]), &[(&[2], INT32, axes)], &[1, 1, 1, 4]).bytes());
         assert_eq!(mean.is_ok(), value == 2, "{value}: {mean:?}");
         let concatenated = compiled(&model(2, (10, vec![int(value), byte(0)]), &[], &[1, 5, 5, 4]).bytes());
-        assert_eq!(concatenated.is_ok(), value == -1, "{value}: {concatenated:?}");
+        assert_eq!(concatenated.is_ok(), [-1, 2].contains(&value), "{value}: {concatenated:?}");
         let mut search = model(56, (0, vec![]), &[(&[1], INT32, integers(&[value]))], &[1, 5, 5]);
         search.tensors[1].element = INT32;
         assert_eq!(compiled(&search.bytes()).is_ok(), value == -1, "{value}");

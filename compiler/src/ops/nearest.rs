@@ -23,7 +23,7 @@ mod tests {
     fn only_equal_numbers_of_copies_in_order_are_a_whole_factor() {
         assert_eq!(whole_factor(3, 6, |i| i / 2), Some(2));
         assert_eq!(whole_factor(3, 3, |i| i), Some(1));
-        assert_eq!(whole_factor(3, 6, |i| (i + 1) / 2), None);
+        assert_eq!(whole_factor(3, 6, |i| i.div_ceil(2)), None);
         assert_eq!(whole_factor(3, 5, |i| i * 3 / 5), None);
         assert_eq!(whole_factor(4, 2, |i| i * 2), None);
     }

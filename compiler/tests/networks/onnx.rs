@@ -90,7 +90,7 @@ pub fn single(prefix: &str, layer: Layer, seed: u64, form: Form) -> Vec<u8> {
 fn start(prefix: &str, seed: u64, form: Form) -> (Network, Image) {
     let random = Random::new(seed);
     let mut network =
-        Network { form, random, model: Model::new(), prefix: prefix.into(), nodes: 0, signed: seed % 2 == 0 };
+        Network { form, random, model: Model::new(), prefix: prefix.into(), nodes: 0, signed: seed.is_multiple_of(2) };
     let domain = OperatorSetIdProto { domain: Some(MICROSOFT.into()), version: Some(1) };
     network.model.0.opset_import.push(domain);
     let any = [network.random.size(1, 7), network.random.size(1, 7)];

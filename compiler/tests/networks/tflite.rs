@@ -119,7 +119,7 @@ impl Network {
     }
 
     /// A node whose result is an image.
-    fn to_image(&mut self, name: String, op: Op, inputs: Vec<Option<TensorId>>, output: Image) -> Image {
+    fn push_image(&mut self, name: String, op: Op, inputs: Vec<Option<TensorId>>, output: Image) -> Image {
         self.node(name, op, inputs, output.id);
         output
     }
@@ -163,7 +163,7 @@ impl Network {
             layer_constants(&mut self.random, &format!("{name}_"), weights, axis, output.scale / spread);
         let (weights, bias) = (self.tensor(weights), self.tensor(bias));
         let bias = self.random.pick(&[Some(bias), None]);
-        self.to_image(name, op, vec![Some(from.id), Some(weights), bias], output)
+        self.push_image(name, op, vec![Some(from.id), Some(weights), bias], output)
     }
 
     fn convolution(&mut self, from: Image) -> Image {
@@ -213,7 +213,7 @@ impl Network {
         let name = self.name("pool");
         let [rows, columns] = window.output();
         let output = self.image_of(&name, [rows, columns, from.shape[2]], from.scale, from.zero_point);
-        self.to_image(name, op, vec![Some(from.id)], output)
+        self.push_image(name, op, vec![Some(from.id)], output)
     }
 
     /// Padding, most often with a convolution behind it, whose own it may become.
@@ -227,7 +227,7 @@ impl Network {
         let paddings = ndarray::ArrayD::from_shape_fn(ndarray::IxDyn(&[4, 2]), |at| all[at[0] * 2 + at[1]]);
         let paddings = self.tensor(constant(&format!("{name}_paddings"), ElementType::Int32, paddings, vec![]));
         let output = self.image_of(&name, shape, from.scale, from.zero_point);
-        let padded = self.to_image(name, Op::Pad(Pad), vec![Some(from.id), Some(paddings)], output);
+        let padded = self.push_image(name, Op::Pad(Pad), vec![Some(from.id), Some(paddings)], output);
         match self.random.size(0, 3) {
             0 => padded,
             _ => self.convolution(padded),
@@ -261,7 +261,7 @@ impl Network {
             let slopes = self.random.integers(&[1, 1, from.shape[2]], -128, 127);
             inputs.push(Some(self.tensor(constant(&format!("{name}_slopes"), ElementType::Int8, slopes, vec![0.01]))));
         }
-        self.to_image(name, Op::Unary(op), inputs, output)
+        self.push_image(name, Op::Unary(op), inputs, output)
     }
 
     /// Sum, difference or product of two images of one shape.
@@ -280,7 +280,7 @@ impl Network {
         let zero_point = self.random.within(-128, 127);
         let output = self.image_of(&name, left.shape, scale, zero_point);
         let op = Arithmetic { operation, activation: self.random.fused() };
-        self.to_image(name, Op::Arithmetic(op), vec![Some(left.id), Some(right.id)], output)
+        self.push_image(name, Op::Arithmetic(op), vec![Some(left.id), Some(right.id)], output)
     }
 
     /// A join of an image and a constant.
@@ -299,7 +299,7 @@ impl Network {
         let output = self.image_of(&name, from.shape, scale, zero_point);
         let op = Arithmetic { operation, activation: self.random.fused() };
         let inputs = self.random.pick(&[[from.id, fixed], [fixed, from.id]]);
-        self.to_image(name, Op::Arithmetic(op), inputs.map(Some).to_vec(), output)
+        self.push_image(name, Op::Arithmetic(op), inputs.map(Some).to_vec(), output)
     }
 
     fn mean(&mut self, from: Image) -> Image {
@@ -319,7 +319,7 @@ impl Network {
             0 => self.image_of(&name, shape, from.scale, from.zero_point),
             _ => self.image(&name, shape),
         };
-        self.to_image(name, Op::Mean(Mean { keep_dims: true }), vec![Some(from.id), Some(axes)], output)
+        self.push_image(name, Op::Mean(Mean { keep_dims: true }), vec![Some(from.id), Some(axes)], output)
     }
 
     /// A skip path around layers that keep the shape.
@@ -354,7 +354,7 @@ impl Network {
         let channels = branches.iter().map(|branch| branch.shape[2]).sum();
         let output = self.image_of(&name, [from.shape[0], from.shape[1], channels], quantization.0, quantization.1);
         let inputs = branches.iter().map(|branch| Some(branch.id)).collect();
-        self.to_image(name, Op::Concatenation(Concatenation { axis: 3 }), inputs, output)
+        self.push_image(name, Op::Concatenation(Concatenation { axis: 3 }), inputs, output)
     }
 
     /// A maximum that keeps rows and columns.
@@ -364,7 +364,7 @@ impl Network {
         let op = MaxPool2d { sliding, kernel, activation: Activation::None };
         let name = self.name("pool");
         let output = self.image_of(&name, from.shape, from.scale, from.zero_point);
-        self.to_image(name, Op::MaxPool2d(op), vec![Some(from.id)], output)
+        self.push_image(name, Op::MaxPool2d(op), vec![Some(from.id)], output)
     }
 
     /// Leaves the image as it is, or classifies it.

@@ -166,7 +166,7 @@ impl RepeatEngine {
             repeats: [row_copies > 1, copies > 1],
         };
         let last_word = m.let_("last_word", reader.word.at_last.clone());
-        let first_copy = m.let_("first_reading", is_zero(&reader.copy).and(&is_zero(&reader.row_copy)));
+        let first_copy = m.let_("first_reading", is_zero(&reader.copy).and(is_zero(&reader.row_copy)));
         let last_copy = m.let_("last_reading", reader.copy.at_last.and(&reader.row_copy.at_last));
         let gate = intake.gate(gate, &last_word.expr());
         let input = intake.inputs[0];
@@ -235,7 +235,7 @@ impl Reader {
             m.reset(row_base, 0);
             let row_done = m.let_("row_done", row_read.expr().and(&self.row_copy.at_last));
             m.clock_if(row_base, row_done.expr(), following.expr());
-            let again = row_read.expr().and(&self.row_copy.at_last.not());
+            let again = row_read.expr().and(self.row_copy.at_last.not());
             next = Expr::mux(again, row_base.expr(), next);
         }
         // Back to the pixel's first word for another copy of the pixel.
@@ -244,7 +244,7 @@ impl Reader {
             m.reset(pixel_base, 0);
             let onward = m.let_("onward", next);
             m.clock_if(pixel_base, column_read.expr(), onward.expr());
-            let again = pixel_read.expr().and(&self.copy.at_last.not());
+            let again = pixel_read.expr().and(self.copy.at_last.not());
             next = Expr::mux(again, pixel_base.expr(), onward.expr());
         }
         m.clock_if(address, reads.expr(), next);

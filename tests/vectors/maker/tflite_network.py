@@ -73,7 +73,7 @@ class Network(Chain):
         options = schema.Conv2DOptionsT()
         size = self._window(options, self.dims()[1:3], weights.shape[1:3], stride, dilation, padding,
                             activation)  # fmt: skip
-        shape = [1, *size, weights.shape[0]]
+        shape = [self.dims()[0], *size, weights.shape[0]]
         output = self._tensor(f"conv{len(self.operators)}", shape, "int8", out)
         return self._operator(OPS.CONV_2D, 3, OPTIONS.Conv2DOptions, options, inputs, output)
 
@@ -85,7 +85,7 @@ class Network(Chain):
         options.depthMultiplier = weights.shape[3] // self.dims()[3]
         size = self._window(options, self.dims()[1:3], weights.shape[1:3], stride, dilation, padding,
                             activation)  # fmt: skip
-        shape = [1, *size, weights.shape[3]]
+        shape = [self.dims()[0], *size, weights.shape[3]]
         output = self._tensor(f"depthwise{len(self.operators)}", shape, "int8", out)
         return self._operator(
             OPS.DEPTHWISE_CONV_2D, 3, OPTIONS.DepthwiseConv2DOptions, options, inputs, output
