@@ -48,7 +48,7 @@ impl Account {
             let budget = BUDGETS[seed as usize % BUDGETS.len()];
             let design = schedule_at_least(quant, budget);
             let at = format!("{at}, budget {budget}");
-            self.hardware += holds(&at, quant, &design, &samples, seed % CLOCKED == 0);
+            self.hardware += holds(&at, quant, &design, &samples, seed.is_multiple_of(CLOCKED));
         }
     }
 
